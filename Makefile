@@ -1,0 +1,40 @@
+# Two commands are enough for a new machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# numpy and torch share the cores; what runs beside tests decides for itself.
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: setup demo test lint soak clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "dinosearch needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+# The demo's photographs come under a licence of their own, so they are an extra.
+$(VENV)/.demo: $(VENV)/.ready
+	$(PIP) install --editable '.[demo]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/dinosearch demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(PYTEST) -m "not soak"
+
+soak: setup
+	$(PYTEST) -m soak
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

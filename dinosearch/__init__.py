@@ -1,0 +1,1 @@
+"""dinosearch finds pictures by what is in them."""
