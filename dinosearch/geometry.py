@@ -319,7 +319,7 @@ class Region:
                 f"region {value!r} is not x0,y0,x1,y1, a mask, or (row, col) pairs of patches"
             ) from error
 
-    def bounds(self, width: int, height: int) -> Box | None:
+    def bounds(self) -> Box | None:
         """The box around the region in picture pixels; None for patches."""
         if self.box is not None:
             return self.box
