@@ -1,0 +1,66 @@
+"""From an upright picture to the numbers a model is fed, without torch.
+
+Every decoder process imports this file, so it needs Pillow and numpy only. It follows
+torchvision's v2 transforms `Resize(size, BICUBIC, antialias=True)`, `CenterCrop(size)`,
+`ToDtype(float32, scale=True)`, `Normalize(MEAN, STD)` to the bit; the tests compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dinosearch.geometry import PatchGrid
+
+MEAN = (0.485, 0.456, 0.406)
+"""ImageNet's mean colour, RGB in [0, 1]."""
+
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's standard deviation, RGB in [0, 1]."""
+
+PAD_COLOUR = (124, 116, 104)
+"""What surrounds a padded picture: `MEAN` in 8 bits, so that it is about 0 once normalised."""
+
+
+def make_view(image: Image.Image, grid: PatchGrid) -> NDArray[np.uint8]:
+    """uint8 [size, size, 3]: the square of an upright RGB picture that a model is shown.
+
+    The picture is resized to the scaled size of `grid` whatever number of pixels it
+    has: it may have been reduced while decoding, on one axis or both. With `fit=crop`
+    the resized picture is held in memory as a whole, so pictures of extreme aspect must
+    come with a padding grid (`dinosearch.images.grid_for` gives it to them).
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"a view is made of an RGB picture, not of {image.mode}")
+    scaled = (grid.scaled_width, grid.scaled_height)
+    if image.size != scaled:
+        image = image.resize(scaled, Image.Resampling.BICUBIC)
+    if scaled == (grid.size, grid.size):
+        return np.array(image)
+    pixels = np.asarray(image)
+    view = np.full((grid.size, grid.size, 3), PAD_COLOUR, dtype=np.uint8)
+    x0, y0 = max(0, grid.left), max(0, grid.top)
+    x1 = min(grid.scaled_width, grid.left + grid.size)
+    y1 = min(grid.scaled_height, grid.top + grid.size)
+    view[y0 - grid.top : y1 - grid.top, x0 - grid.left : x1 - grid.left] = pixels[y0:y1, x0:x1]
+    return view
+
+
+def normalise(
+    views: NDArray[np.uint8],
+    mean: Sequence[float] = MEAN,
+    std: Sequence[float] = STD,
+) -> NDArray[np.float32]:
+    """float32 [N, 3, S, S] of uint8 [N, S, S, 3]: `(value / 255 - mean) / std` per channel."""
+    if views.dtype != np.uint8 or views.ndim != 4 or views.shape[3] != 3:
+        raise ValueError(f"views must be uint8 [N, S, S, 3], not {views.dtype} {views.shape}")
+    # The order of the float32 roundings is torchvision's: multiply, subtract, divide.
+    levels = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
+    out = np.empty((len(views), 3, *views.shape[1:3]), dtype=np.float32)
+    for channel in range(3):
+        table = (levels - np.float32(mean[channel])) / np.float32(std[channel])
+        out[:, channel] = table[views[..., channel]]
+    return out
