@@ -1,0 +1,251 @@
+"""The catalog: which pictures the index holds and where their features lie.
+
+One SQLite file, and the only commit point: a segment exists for dinosearch from the
+moment a catalog row names it. Paths are kept as bytes, as the file system has them, so
+that a name that is not UTF-8 is a name like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinosearch.storage.conditions import Condition, clause_of
+from dinosearch.storage.database import Database
+
+ITEM_COLUMNS = (
+    "id, path, segment, row, sha256, bytes, mtime_ns, width, height, format, fit, date,"
+    " split, notes, metadata, added_at, updated_at"
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of the index."""
+
+    id: int
+    path: str
+    segment: int
+    row: int
+    sha256: str
+    bytes: int
+    mtime_ns: int
+    width: int
+    height: int
+    format: str
+    fit: str
+    date: str
+    split: str | None
+    notes: tuple[str, ...]
+    metadata: dict[str, str]
+    added_at: str
+    updated_at: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SegmentRow:
+    """What the catalog knows of one sealed segment."""
+
+    id: int
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class VectorIndexRow:
+    """What the catalog knows of the derived FAISS file."""
+
+    name: str
+    bytes: int
+    sha256: str
+    segments: tuple[int, ...]
+    rows: int
+    nlist: int
+    nprobe: int
+    recall: float
+    recall_queries: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was seen and did not become an item."""
+
+    path: str
+    state: str
+    code: str
+    detail: str
+    bytes: int
+    mtime_ns: int
+    attempts: int
+    failed_at: str
+
+
+class Catalog(Database):
+    """What the index holds, read from the database; the writer changes it."""
+
+    def meta(self) -> dict[str, str]:
+        with self.read() as db:
+            return dict(db.execute("SELECT key, value FROM meta").fetchall())
+
+    def generation(self) -> int:
+        return int(self.meta()["generation"])
+
+    def count(self) -> int:
+        with self.read() as db:
+            return int(db.execute("SELECT count(*) FROM items").fetchone()[0])
+
+    def live_segments(self) -> list[SegmentRow]:
+        """The segments that hold items, oldest first."""
+        with self.read() as db:
+            rows = db.execute(
+                "SELECT id, name, rows, bytes, sha256 FROM segments WHERE dead_since IS NULL"
+                " ORDER BY id"
+            ).fetchall()
+        return [SegmentRow(*row) for row in rows]
+
+    def dead_segments(self) -> list[tuple[int, str, float]]:
+        """(id, name, dead since) of the segments that no item lies in any more."""
+        with self.read() as db:
+            return db.execute(
+                "SELECT id, name, dead_since FROM segments WHERE dead_since IS NOT NULL"
+            ).fetchall()
+
+    def vector_index(self) -> VectorIndexRow | None:
+        with self.read() as db:
+            row = db.execute("SELECT * FROM vector_index").fetchone()
+        if row is None:
+            return None
+        values = list(row)
+        values[3] = tuple(json.loads(row[3]))
+        return VectorIndexRow(*values)
+
+    def places(self) -> NDArray[np.int64]:
+        """int64 [items, 3]: id, segment, row of every item, by id."""
+        with self.read() as db:
+            rows = db.execute("SELECT id, segment, row FROM items ORDER BY id").fetchall()
+        return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+    def item(self, item_id: int) -> Item | None:
+        found = self.items([item_id])
+        return found[0] if found else None
+
+    def items(self, ids: Sequence[int]) -> list[Item]:
+        """The items of `ids` that exist, in the order given."""
+        found: dict[int, Item] = {}
+        with self.read() as db:
+            for start in range(0, len(ids), 500):
+                part = [int(i) for i in ids[start : start + 500]]
+                marks = ",".join("?" * len(part))
+                labels: dict[int, list[str]] = {}
+                for owner, label in db.execute(
+                    f"SELECT item, label FROM labels WHERE item IN ({marks}) ORDER BY label", part
+                ):
+                    labels.setdefault(owner, []).append(label)
+                for row in db.execute(
+                    f"SELECT {ITEM_COLUMNS} FROM items WHERE id IN ({marks})", part
+                ):
+                    found[row[0]] = _item(row, labels.get(row[0], ()))
+        return [found[int(i)] for i in ids if int(i) in found]
+
+    def item_at(self, path: str) -> Item | None:
+        """The item of a path."""
+        with self.read() as db:
+            row = db.execute("SELECT id FROM items WHERE path = ?", [os.fsencode(path)]).fetchone()
+        return self.item(row[0]) if row else None
+
+    def items_of_content(self, sha256: str) -> list[Item]:
+        """The items whose file had this content, by id."""
+        with self.read() as db:
+            rows = db.execute("SELECT id FROM items WHERE sha256 = ? ORDER BY id", [sha256])
+            return self.items([row[0] for row in rows.fetchall()])
+
+    def paths_under(self, source: str) -> Iterator[tuple[int, str]]:
+        """(id, path) of the items that were found under a source."""
+        last = b""
+        while True:
+            with self.read() as db:
+                rows = db.execute(
+                    "SELECT items.id, path FROM items JOIN sources ON sources.id = source"
+                    " WHERE root = ? AND path > ? ORDER BY path LIMIT 1000",
+                    [os.fsencode(source), last],
+                ).fetchall()
+            if not rows:
+                return
+            for item_id, path in rows:
+                yield item_id, os.fsdecode(path)
+            last = rows[-1][1]
+
+    def sources(self) -> list[str]:
+        with self.read() as db:
+            return [os.fsdecode(r[0]) for r in db.execute("SELECT root FROM sources ORDER BY id")]
+
+    def failures(self) -> list[Failure]:
+        with self.read() as db:
+            rows = db.execute(
+                "SELECT path, state, code, detail, bytes, mtime_ns, attempts, failed_at"
+                " FROM failures ORDER BY path"
+            ).fetchall()
+        return [Failure(os.fsdecode(row[0]), *row[1:]) for row in rows]
+
+    def failure_at(self, path: str) -> Failure | None:
+        with self.read() as db:
+            row = db.execute(
+                "SELECT path, state, code, detail, bytes, mtime_ns, attempts, failed_at"
+                " FROM failures WHERE path = ?",
+                [os.fsencode(path)],
+            ).fetchone()
+        return Failure(os.fsdecode(row[0]), *row[1:]) if row else None
+
+    def was_removed(self, path: str) -> tuple[str, int, int] | None:
+        """(sha256, bytes, mtime_ns) of a path the user removed, None for any other."""
+        with self.read() as db:
+            row = db.execute(
+                "SELECT sha256, bytes, mtime_ns FROM removed WHERE path = ?", [os.fsencode(path)]
+            ).fetchone()
+        return row if row is None else (row[0], row[1], row[2])
+
+    def corpus_labels(self, item_id: int) -> set[str]:
+        """The labels that a folder or a table gave an item, not those that people gave."""
+        with self.read() as db:
+            rows = db.execute(
+                "SELECT label FROM labels WHERE item = ? AND origin IN ('folders', 'table')",
+                [item_id],
+            )
+            return {row[0] for row in rows}
+
+    def label_counts(self) -> dict[str, int]:
+        with self.read() as db:
+            return dict(
+                db.execute("SELECT label, count(*) FROM labels GROUP BY label ORDER BY label")
+            )
+
+    def matching(self, conditions: Iterable[Condition]) -> NDArray[np.int64]:
+        """int64: the ids of the items that meet every condition, ascending."""
+        clauses, values = ["1"], []
+        for condition in conditions:
+            clause, arguments = clause_of(condition)
+            clauses.append(f"NOT ifnull({clause}, 0)" if condition.negated else clause)
+            values += arguments
+        with self.read() as db:
+            rows = db.execute(
+                f"SELECT id FROM items WHERE {' AND '.join(clauses)} ORDER BY id", values
+            ).fetchall()
+        return np.array(rows, dtype=np.int64).reshape(-1)
+
+
+def _item(row: Sequence[Any], labels: Iterable[str]) -> Item:
+    values = list(row)
+    values[1] = os.fsdecode(values[1])
+    values[13] = tuple(json.loads(values[13]))
+    values[14] = json.loads(values[14])
+    values.append(tuple(labels))
+    return Item(*values)

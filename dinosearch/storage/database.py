@@ -1,0 +1,241 @@
+"""The SQLite file under the catalog: its tables, its transactions, its errors.
+
+A writer's transaction is one generation. SQLite runs with a write-ahead log and flushes
+every commit to the disk (`synchronous=FULL`), so that a commit survives a power cut.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from dinosearch.errors import DinoSearchError, DiskFull, UnusableIndex
+
+SCHEMA = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sources(id INTEGER PRIMARY KEY, root BLOB NOT NULL UNIQUE);
+CREATE TABLE segments(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  rows INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  dead_since REAL);
+CREATE TABLE items(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  path BLOB NOT NULL UNIQUE,
+  source INTEGER NOT NULL REFERENCES sources(id),
+  segment INTEGER NOT NULL REFERENCES segments(id),
+  row INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  width INTEGER NOT NULL,
+  height INTEGER NOT NULL,
+  format TEXT NOT NULL,
+  fit TEXT NOT NULL,
+  date TEXT NOT NULL,
+  split TEXT,
+  notes TEXT NOT NULL DEFAULT '[]',
+  metadata TEXT NOT NULL DEFAULT '{}',
+  added_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  UNIQUE(segment, row));
+CREATE INDEX items_sha256 ON items(sha256);
+CREATE TABLE labels(
+  item INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE,
+  label TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  set_at TEXT NOT NULL,
+  PRIMARY KEY(item, label)) WITHOUT ROWID;
+CREATE INDEX labels_label ON labels(label);
+CREATE TABLE failures(
+  path BLOB PRIMARY KEY,
+  source INTEGER NOT NULL REFERENCES sources(id),
+  state TEXT NOT NULL,
+  code TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  failed_at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE removed(
+  path BLOB PRIMARY KEY,
+  sha256 TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  removed_at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE vector_index(
+  name TEXT PRIMARY KEY,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  segments TEXT NOT NULL,
+  rows INTEGER NOT NULL,
+  nlist INTEGER NOT NULL,
+  nprobe INTEGER NOT NULL,
+  recall REAL NOT NULL,
+  recall_queries INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """A connection to the catalog's file.
+
+    One instance may be used from several threads; its own lock keeps calls apart. A
+    reader uses `read()` for a view of one generation, the writer `write()`.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = threading.RLock()
+
+    @classmethod
+    def create(cls, path: Path, meta: dict[str, str]) -> Self:
+        """A new catalog with its tables and `meta`, generation 0."""
+        database = cls._open(path, f"{path.absolute().as_uri()}?mode=rwc")
+        with database._errors():
+            database._connection.execute("PRAGMA journal_mode=WAL")
+        with database.write() as db:
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.executemany(
+                "INSERT INTO meta VALUES(?, ?)", [("generation", "-1"), *sorted(meta.items())]
+            )
+        return database
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool) -> Self:
+        """Open an existing catalog.
+
+        In a folder that cannot be written SQLite cannot share its log, so the file is
+        read as the unchanging thing it is there; a log left unfinished in such a folder
+        is an error, because what it holds would be missing.
+        """
+        if not path.is_file():
+            raise UnusableIndex(
+                f"{path} is missing: the index cannot be read without its catalog; restore it"
+                " from a copy, or index the pictures into a new folder"
+            )
+        uri = path.absolute().as_uri()
+        if writable:
+            return cls._open(path, f"{uri}?mode=rw")
+        if os.access(path.parent, os.W_OK):
+            return cls._open(path, f"{uri}?mode=ro")
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise UnusableIndex(
+                f"{path.parent} is read-only and its last writer did not finish: open the index"
+                " once where it may be written"
+            )
+        return cls._open(path, f"{uri}?immutable=1")
+
+    @classmethod
+    def _open(cls, path: Path, uri: str) -> Self:
+        try:
+            # Transactions are opened and closed by hand: isolation_level=None.
+            connection = sqlite3.connect(
+                uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise _sqlite_error(error, path) from error
+        database = cls(path, connection)
+        with database._errors():
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            # What is removed for privacy must not linger in free pages.
+            connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return database
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _sqlite_error(error, self.path) from error
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view: everything read inside belongs to one generation."""
+        with self._transaction("BEGIN DEFERRED") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that either happens, as the next generation, or does not."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+            connection.execute(
+                "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'"
+            )
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            connection = self._connection
+            if connection.in_transaction:  # nested: part of the outer one
+                yield connection
+                return
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed. Cheap."""
+        with self._lock, self._errors():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def checkpoint(self) -> None:
+        """Move the log into the main file, so that the folder can be copied or frozen."""
+        with self._lock, self._errors():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def shrink(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+        with self._lock, self._errors():
+            self._connection.execute("VACUUM")
+        self.checkpoint()
+
+    def integrity_problems(self) -> list[str]:
+        """What SQLite itself finds wrong with the file; empty when all is well."""
+        with self._lock:
+            try:
+                check = self._connection.execute("PRAGMA integrity_check(20)").fetchall()
+                foreign = self._connection.execute("PRAGMA foreign_key_check").fetchall()
+            except sqlite3.Error as error:
+                return [f"catalog.sqlite: {error}"]
+        problems = [f"catalog.sqlite: {row[0]}" for row in check if row[0] != "ok"]
+        return problems + [f"catalog.sqlite: {row[0]} row {row[1]} has no owner" for row in foreign]
+
+
+def _sqlite_error(error: sqlite3.Error, path: Path) -> DinoSearchError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary == sqlite3.SQLITE_FULL:
+        return DiskFull(
+            f"the disk of {path} is full: make room and run the same command again;"
+            " everything committed so far is safe"
+        )
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return UnusableIndex(f"{path} cannot be written ({error}): the folder is read-only for you")
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return UnusableIndex(
+            f"{path} is damaged ({error}): run `dinosearch verify --in {path.parent}` to see what"
+            " is hurt, and restore the folder from a copy"
+        )
+    return UnusableIndex(f"{path}: {error}")

@@ -1,0 +1,214 @@
+"""A snapshot: one generation of the index, as a reader sees it.
+
+Rows are numbered by *position*: the segments one after the other, those that the FAISS
+file covers first and in its order. A snapshot never changes; a reader that finds a newer
+generation takes a new one. Segments are opened when they are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinosearch.storage.catalog import Catalog, SegmentRow
+from dinosearch.storage.folder import Folder
+from dinosearch.storage.segments import Segment
+from dinosearch.storage.vectors import VectorIndex, exact
+
+log = logging.getLogger(__name__)
+
+SCAN_BELOW = 20_000
+"""A filter that leaves at most so many rows is answered by scanning them: a few milliseconds,
+and no recall is lost in lists that hold few matching rows."""
+
+
+@dataclass(frozen=True)
+class TokenBlock:
+    """The tokens of some pictures: `positions` int64 [b] and `tokens` float16 [b, P, Dp]."""
+
+    positions: NDArray[np.int64]
+    tokens: NDArray[np.float16]
+
+
+class Snapshot:
+    """One generation: ids, vectors and tokens by position."""
+
+    def __init__(
+        self, folder: Folder, catalog: Catalog, *, fingerprint: str, previous: Snapshot | None
+    ) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._lock = threading.Lock()
+        with catalog.read():  # one transaction: all of it belongs to one generation
+            self.generation = catalog.generation()
+            live = {row.id: row for row in catalog.live_segments()}
+            self.vector_row = catalog.vector_index()
+            places = catalog.places()
+        covered = self.vector_row.segments if self.vector_row else ()
+        if self.vector_row and not set(covered) <= set(live):
+            self.vector_row, covered = None, ()
+        order = [*covered, *(key for key in live if key not in set(covered))]
+        self.segment_rows: list[SegmentRow] = [live[key] for key in order]
+        starts = np.cumsum([0, *(row.rows for row in self.segment_rows)]).astype(np.int64)
+        self._starts = starts
+        self.covered = int(starts[len(covered)])
+        number_of = np.full(max(live, default=0) + 1, -1, dtype=np.int64)
+        number_of[order] = np.arange(len(order))
+        self.ids: NDArray[np.int64] = places[:, 0]
+        self._position_of_id = starts[number_of[places[:, 1]]] + places[:, 2]
+        self.id_at = np.full(int(starts[-1]), -1, dtype=np.int64)
+        self.id_at[self._position_of_id] = self.ids
+        self.live: NDArray[np.bool_] = self.id_at >= 0
+        self._open: dict[str, Segment] = {}
+        self._vectors: VectorIndex | None = None
+        self._vectors_failed = False
+        if previous is not None:
+            self._inherit(previous)
+        _allow_open_files(len(self.segment_rows))
+
+    def _inherit(self, previous: Snapshot) -> None:
+        """Sealed files never change, so what the last generation opened serves this one."""
+        names = {row.name for row in self.segment_rows}
+        with previous._lock:
+            self._open = {name: s for name, s in previous._open.items() if name in names}
+            if previous._vectors and previous._vectors.row == self.vector_row:
+                self._vectors = previous._vectors
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def segment(self, number: int) -> Segment:
+        """The segment of that number, opened if it is not yet."""
+        row = self.segment_rows[number]
+        with self._lock:
+            if row.name not in self._open:
+                self._open[row.name] = Segment(self._folder, row, fingerprint=self._fingerprint)
+            return self._open[row.name]
+
+    def positions_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 [n]: positions of items, -1 for an id the index does not hold."""
+        if not len(self.ids):
+            return np.full(len(ids), -1, dtype=np.int64)
+        place = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return np.where(self.ids[place] == ids, self._position_of_id[place], -1)
+
+    def allowed(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool [positions]: true where an item of `ids` lies."""
+        mask = np.zeros(len(self.id_at), dtype=bool)
+        positions = self.positions_of(ids)
+        mask[positions[positions >= 0]] = True
+        return mask
+
+    def cls_blocks(self) -> list[NDArray[np.float32]]:
+        """float32 [n_i, D] per segment, in the order of positions, mapped from the files."""
+        return [self.segment(number).cls for number in range(len(self.segment_rows))]
+
+    def cls(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """float32 [n, D]: the unit CLS vectors of some positions."""
+        numbers = np.searchsorted(self._starts, positions, side="right") - 1
+        out: NDArray[np.float32] | None = None
+        for number in np.unique(numbers):
+            here = numbers == number
+            rows = self.segment(int(number)).cls[positions[here] - self._starts[number]]
+            if out is None:
+                out = np.empty((len(positions), rows.shape[1]), dtype=np.float32)
+            out[here] = rows
+        assert out is not None, "positions must not be empty"
+        return out
+
+    def tokens(self, position: int) -> NDArray[np.float16]:
+        """float16 [P, Dp]: the unit tokens of one position."""
+        number = int(np.searchsorted(self._starts, position, side="right")) - 1
+        row = position - int(self._starts[number])
+        tokens: NDArray[np.float16] = self.segment(number).tokens([row])[0]
+        return tokens
+
+    def token_blocks(self, allowed: NDArray[np.bool_], size: int) -> Iterator[TokenBlock]:
+        """The tokens of all allowed positions, at most `size` pictures at a time."""
+        for number, row in enumerate(self.segment_rows):
+            start = int(self._starts[number])
+            rows = np.flatnonzero(allowed[start : start + row.rows])
+            for low in range(0, len(rows), size):
+                part = rows[low : low + size]
+                yield TokenBlock(part + start, self.segment(number).tokens(part))
+
+    @property
+    def vectors(self) -> VectorIndex | None:
+        """The FAISS index, or None when there is none or it is damaged (then searches scan)."""
+        with self._lock:
+            if self._vectors is None and self.vector_row is not None and not self._vectors_failed:
+                try:
+                    self._vectors = VectorIndex(self._folder, self.vector_row)
+                except ValueError as error:
+                    self._vectors_failed = True
+                    log.warning(
+                        "%s; searching exactly, which is slower, until the next `index` or"
+                        " `compact` builds it anew",
+                        error,
+                    )
+            return self._vectors
+
+    @property
+    def vectors_damaged(self) -> bool:
+        """True when the catalog names a FAISS file that cannot be used."""
+        return self.vector_row is not None and self.vectors is None
+
+    def search_cls(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+        exactly: bool = False,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The k best rows of each query by cosine.
+
+        queries: float32 [q, D] unit rows; `allowed`: bool [positions], None for all.
+        Returns scores float32 [q, k], best first, and positions int64 [q, k], -inf and -1
+        where fewer than k rows are allowed: the answer is full whenever it can be.
+        """
+        chosen = self.live if allowed is None else self.live & allowed
+        matches = int(chosen.sum())
+        filtered = allowed is not None and matches <= SCAN_BELOW
+        index = None if exactly or filtered else self.vectors
+        if index is None:
+            return exact(self.cls_blocks(), queries, k, chosen)
+        inside, share = chosen[: self.covered], matches / max(1, len(self))
+        # A filter thins out every list alike at best: probe more, as much as it thins.
+        nprobe = int(np.ceil(index.row.nprobe / share))
+        selector = None if inside.all() else inside
+        # A few more than asked: their order by half-precision score is not quite the true one.
+        found = index.search(queries, k + 10, allowed=selector, nprobe=nprobe)
+        rest = np.flatnonzero(chosen[self.covered :]) + self.covered
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        where = np.full((len(queries), k), -1, dtype=np.int64)
+        newer = self.cls(rest) if len(rest) else None
+        for row, query in enumerate(queries):
+            near = found[row][found[row] >= 0]
+            if len(near) + len(rest) < min(k, matches):
+                part = exact(self.cls_blocks(), query[None], k, chosen)
+                scores[row], where[row] = part[0][0], part[1][0]
+                continue
+            candidates = np.concatenate([near, rest])
+            values = self.cls(near) @ query if len(near) else np.empty(0, np.float32)
+            if newer is not None:
+                values = np.concatenate([values, newer @ query])
+            order = np.lexsort((candidates, -values))[:k]
+            scores[row, : len(order)] = values[order]
+            where[row, : len(order)] = candidates[order]
+        return scores, where
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Let this process hold a file open per segment, as far as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = max(soft, 1 << 20)
+    if wanted + 256 > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, wanted + 1024), hard))
