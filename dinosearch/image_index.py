@@ -1,0 +1,656 @@
+"""ImageIndex: the face of an index that users hold."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from os import PathLike
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinosearch.encoders import Encoder, Fingerprint, load_encoder
+from dinosearch.errors import (
+    EncoderMismatch,
+    InvalidInput,
+    PictureRefused,
+    UnusableIndex,
+)
+from dinosearch.geometry import PatchGrid, Region, View
+from dinosearch.images import Decoder, Facts, Refusal, grid_for
+from dinosearch.indexing import AddReport, Progress, add_pictures
+from dinosearch.indexing.annotations import Annotator, FromFolders, FromTable
+from dinosearch.search.engine import (
+    MAX_QUERIES,
+    Answer,
+    Engine,
+    Hit,
+    QueryPicture,
+    check_combine,
+    check_k,
+)
+from dinosearch.search.filters import parse_filters
+from dinosearch.storage.catalog import Catalog, Failure, Item
+from dinosearch.storage.folder import Folder
+from dinosearch.storage.snapshot import Snapshot
+from dinosearch.storage.thumbnails import Thumbnails
+from dinosearch.storage.upkeep import Compaction
+from dinosearch.storage.upkeep import compact as compact_index
+from dinosearch.storage.verify import VerifyReport
+from dinosearch.storage.verify import verify as verify_index
+from dinosearch.storage.writer import MIN_FREE, Writer
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+T = TypeVar("T")
+
+
+class ImageIndex:
+    """An index: a folder of features of pictures, to search and to add to.
+
+    Made by `dinosearch.create` and `dinosearch.open`; close it, or use it in a `with`
+    block. One object may be used from several threads; several processes may read one
+    index while one writes.
+    """
+
+    def __init__(self, folder: Folder, catalog: Catalog, encoder: Encoder | None) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._encoder = encoder
+        self._decoder: Decoder | None = None
+        self._lock = threading.RLock()
+        self._snapshot: Snapshot | None = None
+        self._data_version = -1
+        meta = catalog.meta()
+        try:
+            self.fingerprint = Fingerprint.from_dict(json.loads(meta["fingerprint"]))
+            self._made_with: dict[str, Any] = json.loads(meta["encoder"])
+            self.view = View(**json.loads(meta["view"]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise UnusableIndex(
+                f"{folder.catalog} does not say which encoder made it ({error}): it is damaged;"
+                " restore it from a copy"
+            ) from error
+        # Held as long as the index is open: compaction sees that there is a reader.
+        self._reader = os.open(folder.manifest, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self._reader, fcntl.LOCK_SH)
+        if encoder is not None:
+            self._check_encoder(encoder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return self._catalog.count()
+
+    def __repr__(self) -> str:
+        return f"<ImageIndex {self._folder.root}: {len(self)} items, {self._made_with['name']}>"
+
+    @property
+    def path(self) -> str:
+        """The index's folder."""
+        return str(self._folder.root)
+
+    def close(self) -> None:
+        """Give files and processes back. What was committed needs no closing to be safe."""
+        with self._lock:
+            if self._decoder is not None:
+                self._decoder.close()
+                self._decoder = None
+            self._snapshot = None
+            self._catalog.close()
+            if self._reader >= 0:
+                os.close(self._reader)
+                self._reader = -1
+
+    # -- writing ---------------------------------------------------------------------
+
+    def add(
+        self,
+        sources: str | PathLike[str] | Iterable[str | PathLike[str]],
+        *,
+        labels: str | PathLike[str] | None = None,
+        prune: bool = False,
+        readd: bool = False,
+        workers: int | None = None,
+        min_free: int = MIN_FREE,
+        progress: Callable[[Progress], None] = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> AddReport:
+        """Add new pictures, update changed ones, follow moved ones, skip the rest.
+
+        sources   folders (searched recursively) or files
+        labels    `"folders"`, or the path of a CSV with the columns `path,label`
+        prune     also remove items whose file has vanished
+        readd     also take pictures that were removed earlier
+        workers   decoder processes; default one per core
+        min_free  bytes that must stay free on the disk
+        stop      asked between pictures; when true the open batch is finished and the
+                  report says `stopped`
+
+        Safe to interrupt in any way and to run again. Raises `InvalidInput`,
+        `IndexLocked`, `DiskFull`, `UnusableIndex`, `EncoderUnavailable`.
+        """
+        several = [sources] if isinstance(sources, str | PathLike) else list(sources)
+        annotator: Annotator | None = None
+        if labels is not None:
+            annotator = FromFolders() if labels == "folders" else FromTable.read(labels)
+        encoder = self.encoder
+        with self._writer(min_free) as writer:
+            return add_pictures(
+                writer,
+                encoder,
+                [os.fsdecode(source) for source in several],
+                annotator=annotator,
+                prune=prune,
+                readd=readd,
+                workers=workers,
+                progress=progress,
+                stop=stop,
+            )
+
+    def remove(self, what: int | str | PathLike[str] | Iterable[int | str | PathLike[str]]) -> int:
+        """Take items, by id or path, out of the index; returns how many.
+
+        The pictures themselves stay where they are, and stay out of the index until
+        they change. A path of a folder stands for everything below it. Raises
+        `InvalidInput`, and removes nothing, when one of them is not in the index.
+        """
+        several = [what] if isinstance(what, int | str | PathLike) else list(what)
+        with self._writer(0) as writer:
+            items = [item for one in several for item in self._items_of(one)]
+            return writer.remove({item.id: item for item in items}.values())
+
+    def _items_of(self, one: int | str | PathLike[str]) -> list[Item]:
+        if isinstance(one, int):
+            item = self._catalog.item(one)
+            found = [item] if item else []
+        else:
+            path = os.path.abspath(os.fsdecode(one))
+            item = self._catalog.item_at(path)
+            below = parse_filters([f"path:{path.rstrip('/')}/"], sources=[])
+            ids = self._catalog.matching(below).tolist()
+            found = [item] if item else self._catalog.items(ids)
+        if not found:
+            raise InvalidInput(f"the index holds no picture {one!r}: nothing was removed")
+        return found
+
+    def compact(self, *, progress: Callable[[str], None] = lambda step: None) -> Compaction:
+        """Merge small segments, drop what was removed for good, rebuild what is derived."""
+        with self._lock, self._writer(MIN_FREE) as writer:
+            # We are a reader too, and must not be the one that compaction waits for.
+            self._snapshot = None
+            fcntl.flock(self._reader, fcntl.LOCK_UN)
+            try:
+                return compact_index(writer, progress=progress)
+            finally:
+                fcntl.flock(self._reader, fcntl.LOCK_SH)
+
+    def _writer(self, min_free: int) -> Writer:
+        grid = self.view.grid(self.view.size, self.view.size)
+        return Writer(
+            self._folder,
+            fingerprint=self.fingerprint.digest,
+            grid=(grid.rows, grid.cols),
+            min_free=min_free,
+        )
+
+    # -- searching -------------------------------------------------------------------
+
+    def search(
+        self,
+        query: Any,
+        *,
+        k: int = 10,
+        region: Any = None,
+        where: str | Sequence[str] = (),
+        combine: str = "mean",
+        exact: bool = False,
+    ) -> list[Hit]:
+        """The k pictures that answer best, best first.
+
+        query    a path, an id, a PIL image or a uint8 array [H, W, 3]; or several of them
+        region   the part that is looked for: `(x0, y0, x1, y1)` in pixels of the upright
+                 picture, a mask [H, W], or (row, col) pairs of patches
+        where    filters such as `"label:scratch"`, joined by and
+        combine  with several queries: `mean` of their scores, or `any` (the best)
+        exact    compare with every picture instead of the likely ones
+
+        Returns k hits whenever k pictures match. Raises `InvalidInput`,
+        `PictureRefused`, `EncoderMismatch`, `UnusableIndex`.
+        """
+        return self.answer(
+            query, k=k, region=region, where=where, combine=combine, exact=exact
+        ).hits
+
+    def answer(
+        self,
+        query: Any,
+        *,
+        k: int = 10,
+        region: Any = None,
+        where: str | Sequence[str] = (),
+        combine: str = "mean",
+        exact: bool = False,
+    ) -> Answer:
+        """Like `search`, with timings and how the hits were found."""
+        started = time.perf_counter()
+        check_k(k)
+        checked = check_combine(combine)
+        queries = _several(query)
+        marked = None if region is None else Region.parse(region)
+        if marked is not None and len(queries) != 1:
+            raise InvalidInput("a region goes with one picture: give one query, or no region")
+        filters = parse_filters(
+            [where] if isinstance(where, str) else where, sources=self._catalog.sources()
+        )
+
+        def ask() -> Answer:
+            engine = self._engine()
+            pictures = [self._features(one, engine, marked) for one in queries]
+            encoded = time.perf_counter()
+            if marked is None:
+                answer = engine.whole(
+                    pictures, k, combine=checked, conditions=filters, exactly=exact
+                )
+            else:
+                answer = engine.region(pictures[0], marked, k, conditions=filters)
+            timing = {
+                "encode": round((encoded - started) * 1000, 3),
+                **answer.timing_ms,
+                "total": round((time.perf_counter() - started) * 1000, 3),
+            }
+            return replace(answer, timing_ms=timing)
+
+        return self._on_a_current_snapshot(ask)
+
+    def _on_a_current_snapshot(self, work: Callable[[], T]) -> T:
+        """Do `work`; once more if a writer replaced files under it meanwhile."""
+        for attempt in range(3):
+            generation = self._current().generation
+            try:
+                return work()
+            except UnusableIndex:
+                if attempt == 2 or self._current().generation == generation:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _current(self) -> Snapshot:
+        """A snapshot of the newest generation."""
+        with self._lock:
+            version = self._catalog.data_version()
+            if self._snapshot is None or version != self._data_version:
+                self._snapshot = Snapshot(
+                    self._folder,
+                    self._catalog,
+                    fingerprint=self.fingerprint.digest,
+                    previous=self._snapshot,
+                )
+                self._data_version = version
+            return self._snapshot
+
+    def _engine(self) -> Engine:
+        return Engine(self._current(), self._catalog, self.view)
+
+    def _features(self, query: Any, engine: Engine, region: Region | None) -> QueryPicture:
+        if isinstance(query, bool) or query is None:
+            raise InvalidInput(f"{query!r} is not a path, an id or a picture")
+        if isinstance(query, int | np.integer):
+            return engine.stored(int(query), with_patches=region is not None)
+        if isinstance(query, str | PathLike):
+            view, grid = self._view_of_file(query, region)
+        else:
+            view, grid = self._view_of_picture(query, region)
+        features = self.encoder.encode_views(view[None])
+        return QueryPicture(features.cls[0], features.patches[0], grid)
+
+    def _view_of_file(
+        self, path: str | PathLike[str], region: Region | None
+    ) -> tuple[NDArray[np.uint8], PatchGrid]:
+        text = os.fsdecode(path)
+        if not os.path.lexists(text):
+            raise InvalidInput(f"there is no file {text}")
+        focus = region.bounds() if region else None
+        # A part the centre crop would cut away is brought into view, so that it can be asked.
+        found = self.decoder.decode(text, focus=focus)
+        if isinstance(found, Refusal):
+            raise PictureRefused(text, found.code, found.detail)
+        return found.view, found.grid
+
+    def _view_of_picture(
+        self, picture: Any, region: Region | None
+    ) -> tuple[NDArray[np.uint8], PatchGrid]:
+        from dinosearch.encoders.preprocess import make_view
+        from dinosearch.images import upright
+
+        image, _ = upright(picture)
+        focus = region.bounds() if region else None
+        grid, _ = grid_for(self.view, *image.size, focus=focus)
+        return make_view(image, grid), grid
+
+    # -- looking ---------------------------------------------------------------------
+
+    def item(self, item_id: int) -> Item:
+        """What the index knows of one picture. Raises `InvalidInput` for no such id."""
+        item = self._catalog.item(item_id)
+        if item is None:
+            raise InvalidInput(f"the index holds no picture with id {item_id}")
+        return item
+
+    def thumbnail(self, item_id: int) -> bytes:
+        """JPEG of at most 256 pixels a side. Raises `InvalidInput`, `PictureRefused`."""
+        item = self.item(item_id)
+        thumbnail = Thumbnails(self._folder).get(item.sha256)
+        if thumbnail is None:
+            found = self.decoder.decode(item.path)
+            if isinstance(found, Refusal):
+                raise PictureRefused(item.path, found.code, found.detail)
+            thumbnail = found.thumbnail
+        return thumbnail
+
+    def pixels(
+        self, path: str | PathLike[str], *, max_side: int | None = None
+    ) -> tuple[NDArray[np.uint8], Facts]:
+        """uint8 [h, w, 3]: a picture file upright, no side longer than `max_side`; its facts."""
+        text = os.fsdecode(path)
+        if not os.path.lexists(text):
+            raise InvalidInput(f"there is no file {text}")
+        return self.decoder.pixels(text, max_side=max_side)
+
+    def sheet(
+        self, query: Any, hits: Sequence[Hit], *, region: Any = None, title: str = ""
+    ) -> Image.Image:
+        """A picture of an answer: the query with its region, the hits with score and box.
+
+        `query` as in `search`; hits are drawn from their thumbnails.
+        """
+        from dinosearch.search.sheet import draw_sheet, tile_of_hit, tile_of_query
+
+        marked = None if region is None else Region.parse(region)
+        queries = []
+        for one in _several(query):
+            pixels, width, height = self._pixels_of_query(one)
+            queries.append(tile_of_query(pixels, (width, height), marked, self.view))
+        items = {hit.id: self.item(hit.id) for hit in hits}
+        tiles = [
+            tile_of_hit(rank, hit, self.thumbnail(hit.id), items[hit.id])
+            for rank, hit in enumerate(hits, 1)
+        ]
+        return draw_sheet(queries, tiles, title=title)
+
+    def _pixels_of_query(self, query: Any) -> tuple[NDArray[np.uint8], int, int]:
+        """Pixels to draw of a picture that is asked with, and its full width and height."""
+        if isinstance(query, int | np.integer):
+            from io import BytesIO
+
+            from PIL import Image
+
+            item = self.item(int(query))
+            picture = Image.open(BytesIO(self.thumbnail(item.id))).convert("RGB")
+            return np.asarray(picture), item.width, item.height
+        if isinstance(query, str | PathLike):
+            pixels, facts = self.pixels(query, max_side=1024)
+            return pixels, facts.width, facts.height
+        from dinosearch.images import upright
+
+        image, _ = upright(query)
+        return np.asarray(image), image.width, image.height
+
+    def info(self) -> dict[str, Any]:
+        """Facts about the index: items, encoder, recall, bytes and more."""
+
+        def gather() -> dict[str, Any]:
+            snapshot = self._current()
+            meta = self._catalog.meta()
+            row = snapshot.vector_row
+            state = "exact scan"
+            if row is not None:
+                state = "damaged: scanning exactly" if snapshot.vectors_damaged else "ivf"
+            vectors: dict[str, Any] = {"kind": state}
+            if row is not None:
+                vectors |= {
+                    "rows": row.rows,
+                    "lists": row.nlist,
+                    "probes": row.nprobe,
+                    "newer_rows_scanned": len(snapshot.id_at) - snapshot.covered,
+                }
+            failures = self._catalog.failures()
+            return {
+                "path": str(self._folder.root.absolute()),
+                "items": len(snapshot),
+                "encoder": self._made_with["name"],
+                "fingerprint": self.fingerprint.to_dict(),
+                "precision": self._made_with["precision"],
+                # Without a FAISS file every search is a full scan, which misses nothing.
+                "recall": row.recall if state == "ivf" and row else 1.0,
+                "recall_at": 10,
+                "recall_queries": row.recall_queries if state == "ivf" and row else 0,
+                "vectors": vectors,
+                "bytes": _bytes_below(self._folder),
+                "segments": len(snapshot.segment_rows),
+                "dead_rows": int((~snapshot.live).sum()),
+                "labels": self._catalog.label_counts(),
+                "refused": sum(f.state == "refused" for f in failures),
+                "failed": sum(f.state == "failed" for f in failures),
+                "sources": self._catalog.sources(),
+                "generation": snapshot.generation,
+                "created": meta["created"],
+            }
+
+        return self._on_a_current_snapshot(gather)
+
+    def failures(self) -> list[Failure]:
+        """Files that were seen and are not items, with the reason, by path."""
+        return self._catalog.failures()
+
+    def verify(
+        self, *, full: bool = False, progress: Callable[[str], None] = lambda step: None
+    ) -> VerifyReport:
+        """Check the index; `full` reads every byte. Finds trouble, repairs nothing."""
+        return verify_index(self._folder, full=full, progress=progress)
+
+    # -- parts that are loaded when they are needed ----------------------------------
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of this index, loaded when first asked for."""
+        with self._lock:
+            return self._encoder or self.use_encoder()
+
+    def use_encoder(
+        self,
+        *,
+        name: str | PathLike[str] | None = None,
+        weights: str | PathLike[str] | None = None,
+        size: int | None = None,
+        fit: str | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        download: bool = False,
+    ) -> Encoder:
+        """Load the encoder with other options than those the index was made with.
+
+        Where an option is None, the index's own counts. Raises `EncoderMismatch` when what
+        they ask for is another encoder.
+        """
+        made = self._made_with
+        encoder = load_encoder(
+            made["name"] if name in (None, "auto") else name,
+            weights=weights or (made["weights"] if name in (None, "auto", made["name"]) else None),
+            size=size or made["size"],
+            fit=fit or made["fit"],
+            device=device,
+            precision=precision,
+            download=download,
+        )
+        self._check_encoder(encoder)
+        with self._lock:
+            self._encoder = encoder
+        return encoder
+
+    @property
+    def decoder(self) -> Decoder:
+        """Reads pictures for queries, one at a time is enough."""
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = Decoder(self.view, workers=2)
+            return self._decoder
+
+    def _check_encoder(self, encoder: Encoder) -> None:
+        differences = self.fingerprint.differences(encoder.fingerprint)
+        if differences:
+            raise EncoderMismatch(
+                f"{self._folder.root} was made with {self.fingerprint}, but the encoder at hand is"
+                f" {encoder.fingerprint} ({'; '.join(differences)}): use the encoder of the index,"
+                " or index the pictures into a new folder"
+            )
+
+
+def create(
+    path: str | PathLike[str],
+    *,
+    encoder: str | PathLike[str] | Encoder = "auto",
+    weights: str | PathLike[str] | None = None,
+    size: int | None = None,
+    fit: str = "crop",
+    device: str = "auto",
+    precision: str = "auto",
+    download: bool = False,
+) -> ImageIndex:
+    """Make a new, empty index in the folder `path` and open it.
+
+    `encoder` is a name for `load_encoder`, which the further options go to, or an
+    `Encoder`. Raises `InvalidInput` when there is an index, or anything else, already.
+    """
+    folder = Folder(_absolute(path))
+    if folder.exists():
+        raise InvalidInput(f"{folder.root} is an index already: open it, or name another folder")
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(
+            encoder,
+            weights=weights,
+            size=size,
+            fit=fit,
+            device=device,
+            precision=precision,
+            download=download,
+        )
+    folder.prepare()
+    with folder.writer_lock():
+        if folder.exists():
+            raise InvalidInput(f"{folder.root} has just been made an index by another process")
+        made_with = {
+            "name": encoder.name,
+            "weights": encoder.weights,
+            "size": encoder.size,
+            "fit": encoder.view.fit,
+            "precision": encoder.precision,
+        }
+        Catalog.create(
+            folder.catalog,
+            {
+                "encoder": json.dumps(made_with, sort_keys=True),
+                "fingerprint": json.dumps(encoder.fingerprint.to_dict(), sort_keys=True),
+                "fingerprint_digest": encoder.fingerprint.digest,
+                "view": json.dumps(asdict(encoder.view), sort_keys=True),
+                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+        ).close()
+        folder.write_manifest()
+    return open_index(path, encoder=encoder)
+
+
+def open_or_create(
+    path: str | PathLike[str],
+    *,
+    encoder: str | PathLike[str] | None = None,
+    weights: str | PathLike[str] | None = None,
+    size: int | None = None,
+    fit: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    download: bool = False,
+) -> ImageIndex:
+    """Open the index in the folder `path`, or make it when there is none.
+
+    Options left None are those of the index, or the defaults of `create`. An index that
+    was made otherwise than asked is refused with `EncoderMismatch`.
+    """
+    folder = Folder(_absolute(path))
+    if not folder.exists():
+        return create(
+            path,
+            encoder=encoder or "auto",
+            weights=weights,
+            size=size,
+            fit=fit or "crop",
+            device=device,
+            precision=precision,
+            download=download,
+        )
+    index = open_index(path)
+    try:
+        index.use_encoder(
+            name=encoder,
+            weights=weights,
+            size=size,
+            fit=fit,
+            device=device,
+            precision=precision,
+            download=download,
+        )
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def open_index(path: str | PathLike[str], *, encoder: Encoder | None = None) -> ImageIndex:
+    """Open an index. Without `encoder`, the one it was made with is loaded when needed.
+
+    Raises `InvalidInput` where there is no index, `UnusableIndex` for one that cannot be
+    read, `EncoderMismatch` for an encoder it was not made with.
+    """
+    folder = Folder(_absolute(path))
+    folder.read_manifest()
+    catalog = Catalog.open(folder.catalog, writable=False)
+    try:
+        return ImageIndex(folder, catalog, encoder)
+    except BaseException:
+        catalog.close()
+        raise
+
+
+def _several(query: Any) -> list[Any]:
+    if isinstance(query, list | tuple):
+        if not 1 <= len(query) <= MAX_QUERIES:
+            raise InvalidInput(f"ask with 1 to {MAX_QUERIES} pictures, not {len(query)}")
+        return list(query)
+    return [query]
+
+
+def _absolute(path: str | PathLike[str]) -> Any:
+    from pathlib import Path
+
+    return Path(os.path.abspath(os.path.expanduser(os.fsdecode(path))))
+
+
+def _bytes_below(folder: Folder) -> int:
+    return sum(p.stat().st_size for p in folder.root.rglob("*") if p.is_file())

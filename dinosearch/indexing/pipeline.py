@@ -1,0 +1,384 @@
+"""find -> read -> encode -> commit.
+
+Reading goes on in processes of its own, committing in a thread, while the encoder works.
+What is committed is decided by the catalog alone, so a run that was killed is finished
+by running it again: files whose size and time are known are not read, files whose
+content is known are not encoded.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from dinosearch.encoders import Encoder, EncodingFailed
+from dinosearch.errors import InvalidInput
+from dinosearch.images import Decoder, Found, Picture, Refusal, find_files
+from dinosearch.images.reasons import state_of
+from dinosearch.indexing.annotations import Annotator
+from dinosearch.indexing.report import AddReport, Progress
+from dinosearch.storage.catalog import Catalog, Item
+from dinosearch.storage.upkeep import refresh_vectors
+from dinosearch.storage.writer import Annotation, Batch, Origin, Row, Trouble, Writer
+
+BATCH_ROWS = 256
+BATCH_TOKEN_BYTES = 256 << 20
+BATCH_SECONDS = 10.0
+BATCH_SECONDS_ROWS = 16
+BATCH_SECONDS_MOST = 60.0
+"""A batch closes at 256 pictures (or that many bytes of tokens), after 10 s with at least
+16 pictures, or after 60 s: small enough to lose, large enough for the disk."""
+
+
+def add_pictures(
+    writer: Writer,
+    encoder: Encoder,
+    sources: Sequence[str],
+    *,
+    annotator: Annotator | None = None,
+    prune: bool = False,
+    readd: bool = False,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> AddReport:
+    """Bring the index up to date with what lies under `sources` (files or folders).
+
+    Adds new pictures, updates changed ones, follows moved ones, skips the rest. Items
+    whose file has vanished stay, unless `prune`. Paths the user removed stay out until
+    they change, unless `readd`. When `stop()` turns true the open batch is finished and
+    the report says `stopped`. Raises what `Writer.commit` raises; everything that
+    `progress` called committed is safe by then.
+    """
+    started = time.monotonic()
+    run = _Run(writer, encoder, annotator, readd, progress, stop)
+    try:
+        roots = _outermost(sources)
+        progress(Progress("finding"))
+        found = [(one, root) for root in roots for one in find_files(root)]
+        run.go(found, workers)
+        if not run.report.stopped:
+            run.look_for_vanished(roots, prune)
+            refresh_vectors(
+                writer, progress=lambda step: progress(Progress(f"vector index: {step}"))
+            )
+        writer.catalog.checkpoint()
+    finally:
+        run.close()
+    if annotator is not None and not run.report.stopped:
+        run.report.unmatched = annotator.unmatched()
+    run.report.seconds = time.monotonic() - started
+    return run.report
+
+
+def _outermost(sources: Sequence[str]) -> list[str]:
+    """Absolute sources in the order given, without those that lie inside another."""
+    roots = list(dict.fromkeys(os.path.abspath(os.fsdecode(source)) for source in sources))
+    if not roots:
+        raise InvalidInput("name at least one folder or file of pictures")
+    return [
+        root
+        for root in roots
+        if not any(root != other and root.startswith(other.rstrip("/") + "/") for other in roots)
+    ]
+
+
+class _Run:
+    """One run over the files that were found."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        encoder: Encoder,
+        annotator: Annotator | None,
+        readd: bool,
+        progress: Callable[[Progress], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self.report = AddReport()
+        self._stop = stop
+        self._writer = writer
+        self._encoder = encoder
+        self._annotator = annotator
+        self._readd = readd
+        self._progress = progress
+        # A connection of its own, so that looking up does not wait for a commit.
+        self._catalog = Catalog.open(writer.folder.catalog, writable=False)
+        self._batch = Batch()
+        self._batch_opened = time.monotonic()
+        self._batch_bytes = 0
+        self._waiting: list[tuple[Picture, str, Item | None]] = []
+        self._known: dict[str, tuple[str, Item | None]] = {}
+        self._taken_ids: set[int] = set()
+        self._committer = ThreadPoolExecutor(1, "dinosearch-commit")
+        self._commit: Future[None] | None = None
+        self._total = self._done = self._committed = 0
+
+    def close(self) -> None:
+        self._committer.shutdown(wait=True)
+        self._catalog.close()
+
+    def go(self, found: Sequence[tuple[Found, str]], workers: int | None) -> None:
+        self._total = len(found)
+        self._tell()
+        with Decoder(self._encoder.view, workers=workers) as decoder:
+            for result in decoder.decode_many(self._unread(found)):
+                if self._stop():
+                    break
+                if isinstance(result, Refusal):
+                    source, item = self._known.pop(result.path)
+                    self._refuse(result, source, item)
+                else:
+                    self._take(result)
+                self._commit_if_due()
+        self.report.stopped = self._stop()
+        if not self.report.stopped:
+            self._encode()
+        self._flush()
+        self._await_commit()
+
+    # -- deciding --------------------------------------------------------------------
+
+    def _unread(self, found: Sequence[tuple[Found, str]]) -> Iterator[str]:
+        """Paths that must be read; everything else is decided here."""
+        for one, source in found:
+            if self._stop():
+                return
+            item = self._catalog.item_at(one.path)
+            same = (one.size, one.mtime_ns)
+            if one.problem is not None:
+                code, detail = one.problem
+                self._trouble(one.path, source, state_of(code), code, detail, *same)
+            elif item is not None and (item.bytes, item.mtime_ns) == same:
+                self._unchanged(item, source)
+            elif self._settled(one, source):
+                pass
+            else:
+                self._known[one.path] = (source, item)
+                yield one.path
+
+    def _settled(self, one: Found, source: str) -> bool:
+        """True for a file that was refused or removed before and has not changed since."""
+        failure = self._catalog.failure_at(one.path)
+        if (
+            failure is not None
+            and failure.state == "refused"
+            and (failure.bytes, failure.mtime_ns) == (one.size, one.mtime_ns)
+        ):
+            self.report.refused += 1
+            self._done += 1
+            return True
+        removed = None if self._readd else self._catalog.was_removed(one.path)
+        if removed is not None and removed[1:] == (one.size, one.mtime_ns):
+            self.report.unchanged += 1
+            self.report.left_out += 1
+            self._done += 1
+            return True
+        return False
+
+    def _take(self, picture: Picture) -> None:
+        source, item = self._known.pop(picture.path)
+        if item is not None and item.sha256 == picture.sha256:
+            self._batch.moved.append((item.id, _origin(picture, source)))
+            self._unchanged(item, source)
+            return
+        if item is None:
+            removed = None if self._readd else self._catalog.was_removed(picture.path)
+            if removed is not None and removed[0] == picture.sha256:
+                self.report.unchanged += 1
+                self.report.left_out += 1
+                self._done += 1
+                return
+            old = self._moved_from(picture)
+            if old is not None:
+                self._batch.moved.append((old.id, _origin(picture, source)))
+                self.report.updated += 1
+                self.report.moved += 1
+                self._annotate(picture.path, source, None)
+                self._done += 1
+                return
+        self._waiting.append((picture, source, item))
+        if len(self._waiting) >= self._encoder.batch_size:
+            self._encode()
+
+    def _moved_from(self, picture: Picture) -> Item | None:
+        """The item with this content whose file has gone, if there is one."""
+        for item in self._catalog.items_of_content(picture.sha256):
+            if item.id not in self._taken_ids and not os.path.lexists(item.path):
+                self._taken_ids.add(item.id)
+                return item
+        return None
+
+    def _unchanged(self, item: Item, source: str) -> None:
+        self.report.unchanged += 1
+        self._annotate(item.path, source, item)
+        self._done += 1
+        self._tell()
+
+    def _annotate(self, path: str, source: str, item: Item | None) -> None:
+        """Put what the corpus says about a path into the batch, if it is news."""
+        if self._annotator is None:
+            return
+        annotation = self._annotator.annotation(path, source)
+        if annotation is None or (item is not None and self._is_known(annotation, item)):
+            return
+        if item is not None:
+            self.report.relabelled += 1
+        self._batch.annotations.append(annotation)
+
+    def _is_known(self, annotation: Annotation, item: Item) -> bool:
+        labels, split, metadata = annotation.labels, annotation.split, annotation.metadata
+        return (
+            (labels is None or set(labels) == self._catalog.corpus_labels(item.id))
+            and (split is None or (split or None) == item.split)
+            and (metadata is None or metadata.items() <= item.metadata.items())
+        )
+
+    def _refuse(self, refusal: Refusal, source: str, item: Item | None) -> None:
+        detail = refusal.detail
+        if item is not None:
+            detail += " (the index keeps what it held before the file changed)"
+        self._trouble(
+            refusal.path,
+            source,
+            refusal.state,
+            refusal.code,
+            detail,
+            refusal.bytes,
+            refusal.mtime_ns,
+        )
+
+    def _trouble(
+        self, path: str, source: str, state: str, code: str, detail: str, size: int, mtime_ns: int
+    ) -> None:
+        self._batch.troubles.append(Trouble(path, source, state, code, detail, size, mtime_ns))
+        if state == "refused":
+            self.report.refused += 1
+        else:
+            self.report.failed += 1
+        self._done += 1
+        self._tell()
+
+    # -- encoding and committing -----------------------------------------------------
+
+    def _encode(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        try:
+            features = self._encoder.encode_views(np.stack([p.view for p, _, _ in waiting]))
+        except EncodingFailed as error:
+            if not error.rows:
+                raise
+            for row in error.rows:
+                picture, source, _ = waiting[row]
+                self._trouble(
+                    *(picture.path, source, "failed", "encoding", str(error)),
+                    *(picture.bytes, picture.mtime_ns),
+                )
+            bad = set(error.rows)
+            self._waiting = [one for row, one in enumerate(waiting) if row not in bad]
+            self._encode()
+            return
+        for (picture, source, item), cls, patches in zip(
+            waiting, features.cls, features.patches, strict=True
+        ):
+            tokens = patches.astype(np.float16)
+            tokens[~picture.grid.shown.ravel()] = 0  # padding must match nothing
+            self._batch.rows.append(
+                Row(
+                    origin=_origin(picture, source),
+                    cls=cls,
+                    tokens=tokens,
+                    width=picture.width,
+                    height=picture.height,
+                    format=picture.format,
+                    fit=picture.grid.fit,
+                    date=picture.taken or _date_of(picture.mtime_ns),
+                    notes=picture.notes,
+                    thumbnail=picture.thumbnail,
+                    item=item.id if item else None,
+                )
+            )
+            self._batch_bytes += tokens.nbytes
+            if item is None:
+                self.report.added += 1
+            else:
+                self.report.updated += 1
+            self.report.encoded += 1
+            self._annotate(picture.path, source, None)
+            self._done += 1
+        self._tell()
+
+    def _commit_if_due(self) -> None:
+        age = time.monotonic() - self._batch_opened
+        rows = len(self._batch.rows)
+        if (
+            rows >= BATCH_ROWS
+            or len(self._batch.troubles) >= BATCH_ROWS
+            or self._batch_bytes >= BATCH_TOKEN_BYTES
+            or (age > BATCH_SECONDS and rows >= BATCH_SECONDS_ROWS)
+            or (age > BATCH_SECONDS_MOST and self._batch)
+        ):
+            self._flush()
+
+    def _flush(self) -> None:
+        """Hand the open batch to the committer; waits for the one before it."""
+        self._await_commit()
+        batch, done = self._batch, self._done
+        self._batch, self._batch_bytes = Batch(), 0
+        self._batch_opened = time.monotonic()
+
+        def commit() -> None:
+            self._writer.commit(batch)
+            self._committed = done
+            self._tell()
+
+        self._commit = self._committer.submit(commit)
+
+    def _await_commit(self) -> None:
+        commit, self._commit = self._commit, None
+        if commit is not None:
+            commit.result()
+
+    def _tell(self) -> None:
+        self._progress(Progress("indexing", self._total, self._done, self._committed))
+
+    # -- afterwards ------------------------------------------------------------------
+
+    def look_for_vanished(self, roots: Sequence[str], prune: bool) -> None:
+        """Count items, and drop failure rows, whose file is no longer there."""
+        gone_items: list[int] = []
+        for root in roots:
+            for item_id, path in self._catalog.paths_under(root):
+                if not os.path.lexists(path):
+                    gone_items.append(item_id)
+        self.report.vanished = len(gone_items)
+        if prune and gone_items:
+            self._check_prune(roots)
+            items = self._writer.catalog.items(gone_items)
+            self.report.pruned = self._writer.remove(items, keep_out=False)
+        gone = [f.path for f in self._catalog.failures() if not os.path.lexists(f.path)]
+        if gone:
+            self._writer.forget_failures(gone)
+
+    def _check_prune(self, roots: Sequence[str]) -> None:
+        # An unmounted drive looks like an empty folder; it must not empty the index.
+        for root in roots:
+            if not self._total and os.path.isdir(root):
+                raise InvalidInput(
+                    f"{root} holds no picture at all, so nothing is pruned: is its drive"
+                    " mounted? To empty an index, remove its items by path"
+                )
+
+
+def _origin(picture: Picture, source: str) -> Origin:
+    return Origin(picture.path, source, picture.sha256, picture.bytes, picture.mtime_ns)
+
+
+def _date_of(mtime_ns: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(mtime_ns / 1e9))

@@ -1,0 +1,48 @@
+"""The array kernels that answers rest on. Numbers in, numbers out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def similarities(query: NDArray[np.float32], tokens: NDArray[np.floating]) -> NDArray[np.float32]:
+    """float32 [m, P]: cosine of m query tokens with the P tokens of one picture.
+
+    `query` [m, Dp] and `tokens` [P, Dp] have unit rows.
+    """
+    # One picture at a time: its single-precision copy and the scores stay in the cache.
+    cosines: NDArray[np.float32] = query @ tokens.astype(np.float32).T
+    return cosines
+
+
+def maxsim(query: NDArray[np.float32], tokens: NDArray[np.floating]) -> NDArray[np.float32]:
+    """float32 [b]: how well each of b pictures holds the query's patches, in [-1, 1].
+
+    For every query token the best cosine among the picture's tokens, averaged over the
+    query's tokens (Khattab and Zaharia, "ColBERT", 2020, equation 3, divided by m).
+    `query` [m, Dp], `tokens` [b, P, Dp], unit rows.
+    """
+    return np.array(
+        [similarities(query, one).max(axis=1).mean() for one in tokens], dtype=np.float32
+    )
+
+
+def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """int64 [min(k, finite scores)]: where the best scores are, best first.
+
+    Equal scores keep their order. Scores of -inf do not take part.
+    """
+    found = np.flatnonzero(np.isfinite(scores))
+    if len(found) > k:
+        worst = np.partition(scores[found], len(found) - k)[len(found) - k]
+        found = found[scores[found] >= worst]
+    order = np.lexsort((found, -scores[found]))[:k]
+    return found[order].astype(np.int64)
+
+
+def window_sums(values: NDArray[np.floating], rows: int, cols: int) -> NDArray[np.float64]:
+    """float64 [R - rows + 1, C - cols + 1]: sums over every window of rows x cols cells."""
+    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    total[1:, 1:] = np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1)
+    return total[rows:, cols:] - total[:-rows, cols:] - total[rows:, :-cols] + total[:-rows, :-cols]

@@ -1,0 +1,1 @@
+"""The reader's side: questions about an index, and their answers."""
