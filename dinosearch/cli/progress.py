@@ -1,0 +1,91 @@
+"""Showing how far a run of indexing has come, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from dinosearch.cli.output import note
+
+if TYPE_CHECKING:
+    from dinosearch.indexing import Progress
+
+PLAIN_EVERY_S = 5.0
+
+
+class ProgressDisplay:
+    """A bar on a terminal, a line now and then elsewhere. Called from two threads."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._step = ""
+        self._committed = 0
+        self._started = self._last = time.monotonic()
+        self._first_done = 0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[safe]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=None, rate="", safe="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.step != self._step:
+            self._step, self._started = progress.step, now
+            self._first_done = progress.done
+        pace = (progress.done - self._first_done) / max(now - self._started, 1e-6)
+        rate = f"{pace:.1f}/s" if progress.done > self._first_done else ""
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                description=progress.step,
+                total=progress.total or None,
+                completed=progress.done,
+                rate=rate,
+                safe=f"{progress.committed} safe" if progress.committed else "",
+            )
+            return
+        committed = progress.committed > self._committed
+        if not committed and now - self._last < PLAIN_EVERY_S:
+            return
+        self._committed, self._last = progress.committed, now
+        if not progress.total:
+            note(f"{progress.step} ...")
+            return
+        left = (progress.total - progress.done) / pace if pace > 0 else 0
+        note(
+            f"{progress.step}: {progress.done} of {progress.total}, committed"
+            f" {progress.committed}" + (f", {rate}, {left:.0f} s left" if rate else "")
+        )

@@ -1,0 +1,107 @@
+"""dinosearch search"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dinosearch.cli.output import document, index_option, json_option, line, note
+from dinosearch.errors import InvalidInput
+
+
+class _Numbers(click.ParamType[tuple[float, ...]]):
+    name = "X0,Y0,X1,Y1"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != 4:
+            self.fail(f"{value!r} is not four numbers X0,Y0,X1,Y1 in pixels", param, ctx)
+        return numbers
+
+
+@click.command()
+@click.argument("images", nargs=-1, type=click.Path(), metavar="[IMAGE...]")
+@click.option("--id", "ids", type=int, multiple=True, metavar="N", help="A stored picture.")
+@index_option
+@click.option("-k", default=10, show_default=True, help="How many, 1 to 1000.")
+@click.option("--combine", type=click.Choice(["mean", "any"]), default="mean", show_default=True)
+@click.option("--region", type=_Numbers(), help="The part that is looked for, in pixels.")
+@click.option("--mask", type=click.Path(), metavar="FILE", help="The part, white on black.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="FILTER",
+    help="[-]key:value with key label, path, split, date, size or meta.NAME.",
+)
+@click.option("--exact", is_flag=True, help="Compare with every picture.")
+@click.option("--save", type=click.Path(), metavar="sheet.png", help="Draw query and hits.")
+@json_option
+def search(
+    images: tuple[str, ...],
+    ids: tuple[int, ...],
+    folder: str,
+    k: int,
+    combine: str,
+    region: tuple[float, ...] | None,
+    mask: str | None,
+    where: tuple[str, ...],
+    exact: bool,
+    save: str | None,
+    as_json: bool,
+) -> None:
+    """Find pictures that look like IMAGE, or that hold a part of it."""
+    import dinosearch
+
+    queries: list[str | int] = [*images, *ids]
+    if not queries:
+        raise InvalidInput("name a picture to search with, or a stored one with --id N")
+    if region is not None and mask is not None:
+        raise InvalidInput("give --region or --mask, not both")
+    with dinosearch.open(folder) as index:
+        marked: Any = region
+        if mask is not None:
+            pixels, _ = index.pixels(mask)
+            marked = pixels.max(axis=2) > 127
+        answer = index.answer(
+            queries, k=k, region=marked, where=where, combine=combine, exact=exact
+        )
+        if save:
+            sheet = index.sheet(queries, answer.hits, region=marked)
+            try:
+                sheet.save(save)
+            except (OSError, ValueError) as error:
+                raise InvalidInput(f"cannot write {save}: {error}") from error
+    if as_json:
+        document(
+            {
+                "hits": [
+                    {
+                        "rank": rank,
+                        "id": hit.id,
+                        "path": hit.path,
+                        "score": round(hit.score, 6),
+                        "box": hit.box and [round(v, 1) for v in hit.box],
+                        "labels": list(hit.labels),
+                    }
+                    for rank, hit in enumerate(answer.hits, 1)
+                ],
+                "searched": answer.searched,
+                "exact": answer.exact,
+                "timing_ms": answer.timing_ms,
+                **({"sheet": save} if save else {}),
+            }
+        )
+        return
+    for rank, hit in enumerate(answer.hits, 1):
+        box = "  [" + ", ".join(f"{v:.0f}" for v in hit.box) + "]" if hit.box else ""
+        labels = f"  ({', '.join(hit.labels)})" if hit.labels else ""
+        line(f"{rank:4d}  {hit.score:6.3f}  id {hit.id}  {hit.path}{box}{labels}")
+    found = f"{len(answer.hits)} of {answer.searched} pictures"
+    how = "exact" if answer.exact else "approximate"
+    note(f"{found}, {how}, {answer.timing_ms['total']:.0f} ms" + (f"; {save}" if save else ""))
