@@ -14,12 +14,13 @@ $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "dinosearch needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable '.[dev]'
+	@echo 'Installing into $(VENV): torch and its libraries, about 7 GB, some minutes.'
+	$(PIP) install --quiet --editable '.[dev]'
 	@touch $@
 
 # The demo's photographs come under a licence of their own, so they are an extra.
 $(VENV)/.demo: $(VENV)/.ready
-	$(PIP) install --editable '.[demo]'
+	$(PIP) install --quiet --editable '.[demo]'
 	@touch $@
 
 demo: $(VENV)/.demo

@@ -556,6 +556,7 @@ def create(
     with folder.writer_lock():
         if folder.exists():
             raise InvalidInput(f"{folder.root} has just been made an index by another process")
+        folder.clear_killed_creation()
         made_with = {
             "name": encoder.name,
             "weights": encoder.weights,

@@ -12,18 +12,21 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dinosearch.errors import DiskFull, IndexLocked, InvalidInput, UnusableIndex
+
+log = logging.getLogger(__name__)
 
 FORMAT = "dinosearch-index"
 FORMAT_VERSION = 1
@@ -74,12 +77,12 @@ class Folder:
         return self.manifest.is_file()
 
     def prepare(self) -> None:
-        """Make the folders of a new index; leftovers of a killed creation are cleared.
+        """Make the folders of a new index.
 
         Raises `InvalidInput` when something else already lives in this folder.
         """
-        ours = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "segments"}
-        ours |= {"derived", "LOCK"}
+        ours = {"segments", "derived", "LOCK", "manifest.json", self.catalog.name}
+        ours |= {f"{self.catalog.name}-{end}" for end in ("wal", "shm", "journal")}
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             foreign = [
@@ -92,14 +95,17 @@ class Folder:
                     f"{self.root} is not an index and holds other files ({sorted(foreign)[0]!r}):"
                     " name a folder that is empty or does not exist yet"
                 )
-            for leftover in self.root.glob("catalog.sqlite*"):
-                leftover.unlink()
             self.segments.mkdir(exist_ok=True)
             self.derived.mkdir(exist_ok=True)
         except FileExistsError as error:
             raise InvalidInput(f"{self.root} is a file: name a folder for the index") from error
         except OSError as error:
             raise io_error(error, f"cannot make the index folder {self.root}") from error
+
+    def clear_killed_creation(self) -> None:
+        """Delete a catalog without a manifest; only the holder of the writer lock may."""
+        for leftover in self.root.glob(f"{self.catalog.name}*"):
+            discard(leftover)
 
     def write_manifest(self) -> None:
         """Write the manifest, which makes the folder an index."""
@@ -178,13 +184,10 @@ class Folder:
                 f"pid {os.getpid()} on {socket.gethostname()}"
                 f" since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
             )
-            os.ftruncate(handle, 0)
             # Who holds the lock is a courtesy: on a full disk it must not stop a removal.
-            try:
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
                 os.pwrite(handle, note.encode(), 0)
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
             yield
         finally:
             os.close(handle)
@@ -199,12 +202,9 @@ class Folder:
             folder.mkdir(exist_ok=True)
             for path in sorted(folder.iterdir()):
                 sealed = path.suffix in (".h5", ".faiss") and path.name not in named
-                if path.name.startswith(TEMPORARY) or sealed:
-                    path.unlink(missing_ok=True)
+                if (path.name.startswith(TEMPORARY) or sealed) and discard(path):
                     swept.append(path.name)
-        for path in self.root.glob(TEMPORARY + "*"):
-            path.unlink(missing_ok=True)
-            swept.append(path.name)
+        swept += [path.name for path in self.root.glob(TEMPORARY + "*") if discard(path)]
         return swept
 
 
@@ -227,9 +227,19 @@ def seal(path: Path, data: bytes | memoryview) -> Sealed:
         os.rename(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise io_error(error, f"cannot write {path}") from error
     return Sealed(path.name, len(data), digest)
+
+
+def discard(path: Path) -> bool:
+    """Delete a file that nothing needs; False, and a warning, where it stays for a later try."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("cannot delete %s (%s); the next writer will try again", path, error.strerror)
+        return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:

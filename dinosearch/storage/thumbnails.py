@@ -6,13 +6,16 @@ thumbnail and copies share one. Derived: what is missing is made again from the 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 from dinosearch.errors import DiskFull
-from dinosearch.storage.folder import Folder
+from dinosearch.storage.folder import Folder, discard
+
+log = logging.getLogger(__name__)
 
 _TABLE = "CREATE TABLE IF NOT EXISTS thumbs(sha256 TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
@@ -32,14 +35,20 @@ class Thumbnails:
         if not rows:
             return
         try:
-            self._insert(rows)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-                raise DiskFull(f"the disk of {self._path} is full") from error
-            raise
-        except sqlite3.DatabaseError:
-            self._forget()
-            self._insert(rows)
+            try:
+                self._insert(rows)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._forget()
+                self._insert(rows)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                raise DiskFull(
+                    f"the disk of {self._path} is full: make room and run the same command again;"
+                    " everything committed so far is safe"
+                ) from error
+            log.warning("%s: %s; %d thumbnails are not kept", self._path, error, len(rows))
 
     def _insert(self, rows: list[tuple[str, bytes]]) -> None:
         connection = sqlite3.connect(self._path, timeout=30)
@@ -55,8 +64,7 @@ class Thumbnails:
     def get(self, sha256: str) -> bytes | None:
         """The JPEG of a content, or None where there is none to be had."""
         try:
-            mode = "ro" if os.access(self._path.parent, os.W_OK) else "ro&immutable=1"
-            connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True)
+            connection = self._open()
             try:
                 row = connection.execute(
                     "SELECT jpeg FROM thumbs WHERE sha256 = ?", [sha256]
@@ -90,7 +98,7 @@ class Thumbnails:
         if not self._path.exists():
             return []
         try:
-            connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+            connection = self._open()
             try:
                 found = connection.execute("PRAGMA integrity_check(5)").fetchall()
             finally:
@@ -103,6 +111,11 @@ class Thumbnails:
             if row[0] != "ok"
         ]
 
+    def _open(self) -> sqlite3.Connection:
+        """For reading; `rw` because SQLite first undoes what a killed writer left half done."""
+        mode = "rw" if os.access(self._path.parent, os.W_OK) else "ro&immutable=1"
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True)
+
     def _forget(self) -> None:
         for path in (self._path, Path(f"{self._path}-journal")):
-            path.unlink(missing_ok=True)
+            discard(path)

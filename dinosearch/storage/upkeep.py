@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dinosearch.storage import vectors
 from dinosearch.storage.catalog import SegmentRow
-from dinosearch.storage.folder import Folder
+from dinosearch.storage.folder import Folder, discard
 from dinosearch.storage.segments import Segment, write_segment
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.writer import Writer
@@ -66,7 +66,7 @@ def refresh_vectors(
             ],
         )
     if row is not None:
-        (folder.derived / row.name).unlink(missing_ok=True)
+        discard(folder.derived / row.name)
     return True
 
 
@@ -89,7 +89,7 @@ def _vectors_of(
 def _drop(writer: Writer, name: str) -> None:
     with writer.catalog.write() as db:
         db.execute("DELETE FROM vector_index")
-    (writer.folder.derived / name).unlink(missing_ok=True)
+    discard(writer.folder.derived / name)
 
 
 @dataclass(frozen=True)

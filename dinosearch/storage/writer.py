@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from dinosearch.errors import UnusableIndex
 from dinosearch.storage.catalog import Catalog, Item
-from dinosearch.storage.folder import Folder, Sealed
+from dinosearch.storage.folder import Folder, Sealed, discard
 from dinosearch.storage.segments import write_segment
 from dinosearch.storage.thumbnails import Thumbnails
 
@@ -175,9 +175,10 @@ class Writer:
             if not now and time.time() - since < DEAD_GRACE_S:
                 continue
             path = self.folder.segments / name
-            if path.exists():
-                freed += path.stat().st_size
-                path.unlink()
+            size = path.stat().st_size if path.exists() else 0
+            if not discard(path):
+                continue
+            freed += size
             with self.catalog.write() as db:
                 db.execute("DELETE FROM segments WHERE id = ?", [segment])
         return freed
@@ -225,7 +226,7 @@ class Writer:
         except BaseException:
             # Whether SQLite committed is its word, not ours: only an unnamed file goes.
             if sealed and not self._is_named(sealed.name):
-                (self.folder.segments / sealed.name).unlink(missing_ok=True)
+                discard(self.folder.segments / sealed.name)
             raise
         return ids
 
