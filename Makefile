@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # numpy and torch share the cores; what runs beside tests decides for itself.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test lint soak clean
+.PHONY: setup demo pictures test lint soak clean
 
 setup: $(VENV)/.ready
 
@@ -25,6 +25,12 @@ $(VENV)/.demo: $(VENV)/.ready
 
 demo: $(VENV)/.demo
 	$(BIN)/dinosearch demo
+
+# The two pictures in README, from pictures that are ours to publish.
+pictures: setup
+	$(BIN)/dinosearch demo --drawn
+	mkdir -p docs
+	$(BIN)/python -c 'from PIL import Image; [Image.open(f"demo-drawn/{n}.png").save(f"docs/{n}.jpg", quality=88) for n in ("whole", "part")]'
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,15 +6,21 @@ import os
 import shlex
 import shutil
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from dinosearch.cli.output import document, json_option, line, note
 from dinosearch.cli.progress import ProgressDisplay
 from dinosearch.cli.stopping import StopRequest
 from dinosearch.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from dinosearch.image_index import ImageIndex
 
 LICENCE = """\
 Pictures: ELPV, electroluminescence photographs of solar cells, good and defective.
@@ -27,9 +33,19 @@ PART_QUERY = "cell0054.png"
 PART = (110, 15, 285, 70)  # the long dark finger of an inactive area
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """A corpus that has been laid out: its folder and what to ask it."""
+
+    corpus: Path
+    whole_query: Path
+    part_query: Path
+    part: tuple[float, float, float, float]
+
+
 @click.command()
-@click.option("--to", "folder", default="indexes/demo", show_default=True, metavar="DIR")
-@click.option("--work", default="demo", show_default=True, metavar="DIR", help="For the results.")
+@click.option("--to", "folder", metavar="DIR", help="The index. [default: indexes/demo]")
+@click.option("--work", metavar="DIR", help="For pictures and results. [default: demo]")
 @click.option(
     "--pictures",
     "count",
@@ -38,59 +54,90 @@ PART = (110, 15, 285, 70)  # the long dark finger of an inactive area
     show_default=True,
     help="How many to index.",
 )
+@click.option("--drawn", is_flag=True, help="Draw the pictures instead of using photographs.")
 @json_option
-def demo(folder: str, work: str, count: int, as_json: bool) -> None:
+def demo(folder: str | None, work: str | None, count: int, drawn: bool, as_json: bool) -> None:
     """Index real photographs with the encoder that needs no download, and search them."""
     stop = StopRequest()
-    source = _elpv()
-    for text in LICENCE.splitlines():
-        note(text)
-    note("")
-    corpus = Path(work) / "pictures"
-    queries = _lay_out(source, corpus, Path(work), count)
+    name = "demo-drawn" if drawn else "demo"
+    folder, results = folder or f"indexes/{name}", Path(work or name)
+    stage = _drawn_stage(results, count) if drawn else _photograph_stage(results, count)
     from dinosearch.image_index import open_or_create
 
     with open_or_create(folder, encoder="mini") as index:
-        note(f"indexing {count} photographs with {index.encoder.name} on {index.encoder.device}")
+        note(f"indexing {count} pictures with {index.encoder.name} on {index.encoder.device}")
         with ProgressDisplay() as progress:
-            report = index.add(corpus, labels="folders", progress=progress, stop=stop)
+            report = index.add(stage.corpus, labels="folders", progress=progress, stop=stop)
         if report.stopped:
             note("stopped; run the same command again to go on")
             sys.exit(stop.exit_code)
-        line(
-            f"{len(index)} photographs in the index: {report.added} added,"
-            f" {report.unchanged} unchanged, {report.encoded} encoded in {report.seconds:.1f} s"
-        )
-        searches = {}
-        for name, query, region in (
-            ("whole", queries / WHOLE_QUERY, None),
-            ("part", queries / PART_QUERY, PART),
-        ):
-            answer = index.answer(query, k=10, region=region)
-            sheet = Path(work) / f"{name}.png"
-            title = "Which look like this one?" if region is None else "Where else is this part?"
-            index.sheet(query, answer.hits, region=region, title=title).save(sheet)
-            searches[name] = {"sheet": str(sheet), "timing_ms": answer.timing_ms}
-            marked = f" --region {','.join(map(str, region))}" if region else ""
-            line()
-            line(f"{title}  (dinosearch search {query} --in {folder}{marked})")
-            for rank, hit in enumerate(answer.hits[:5], 1):
-                box = "  box " + ",".join(f"{v:.0f}" for v in hit.box) if hit.box else ""
-                label = ", ".join(hit.labels)
-                line(f"  {rank}  {hit.score:.3f}  {Path(hit.path).name}  {label}{box}")
+        if not as_json:
             line(
-                f"  {answer.searched} pictures in {answer.timing_ms['search']:.0f} ms, the query"
-                f" encoded in {answer.timing_ms['encode']:.0f} ms; drawn in {sheet}"
+                f"{len(index)} pictures in the index: {report.added} added,"
+                f" {report.unchanged} unchanged, {report.encoded} encoded"
+                f" in {report.seconds:.1f} s"
             )
+        whole = _ask(index, stage.whole_query, None, results / "whole.png", as_json)
+        part = _ask(index, stage.part_query, stage.part, results / "part.png", as_json)
     if as_json:
+        searches = {"whole": whole, "part": part}
         document({"index": folder, "report": report.to_dict(), "searches": searches})
         return
     command = _command()
     line()
     line("Next:")
     line(f"  {command} info --in {folder}")
-    line(f"  {command} search --id 7 --in {folder} --where label:defective")
+    line(f"  {command} search --id 7 --in {folder} -k 5")
     line(f"  {command} index YOUR_PHOTOS --to indexes/mine")
+
+
+def _ask(
+    index: ImageIndex,
+    query: Path,
+    region: tuple[float, float, float, float] | None,
+    sheet: Path,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Search, draw the sheet, say what was found."""
+    answer = index.answer(query, k=10, region=region)
+    title = "Which look like this one?" if region is None else "Where else is this part?"
+    index.sheet(query, answer.hits, region=region, title=title).save(sheet)
+    if not quiet:
+        marked = f" --region {','.join(f'{v:g}' for v in region)}" if region else ""
+        line()
+        line(f"{title}  (search {query} --in {index.path}{marked})")
+        for rank, hit in enumerate(answer.hits[:5], 1):
+            box = "  box " + ",".join(f"{v:.0f}" for v in hit.box) if hit.box else ""
+            line(f"  {rank}  {hit.score:.3f}  {Path(hit.path).name}  {', '.join(hit.labels)}{box}")
+        line(
+            f"  {answer.searched} pictures in {answer.timing_ms['search']:.0f} ms, the query"
+            f" encoded in {answer.timing_ms['encode']:.0f} ms; drawn in {sheet}"
+        )
+    return {"sheet": str(sheet), "timing_ms": answer.timing_ms}
+
+
+def _photograph_stage(results: Path, count: int) -> _Stage:
+    source = _elpv()
+    for text in LICENCE.splitlines():
+        note(text)
+    note("")
+    queries = _lay_out(source, results / "pictures", results, count)
+    return _Stage(results / "pictures", queries / WHOLE_QUERY, queries / PART_QUERY, PART)
+
+
+def _drawn_stage(results: Path, count: int) -> _Stage:
+    from dinosearch.cli.drawn import draw_corpus, draw_scene
+
+    note(f"drawing {count} pictures of machine parts")
+    draw_corpus(results / "pictures", count)
+    queries = results / "queries"
+    queries.mkdir(parents=True, exist_ok=True)
+    # Seeds the corpus does not use, so that whatever is found is another picture.
+    whole, _ = draw_scene(["gear"], np.random.default_rng(2))
+    part, boxes = draw_scene(["plate", "gear", "nut"], np.random.default_rng(4))
+    whole.save(queries / "whole.jpg", quality=92)
+    part.save(queries / "part.jpg", quality=92)
+    return _Stage(results / "pictures", queries / "whole.jpg", queries / "part.jpg", boxes[1])
 
 
 def _elpv() -> Path:
