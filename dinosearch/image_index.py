@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +21,18 @@ from dinosearch.encoders import Encoder, Fingerprint, load_encoder
 from dinosearch.errors import (
     EncoderMismatch,
     InvalidInput,
-    PictureRefused,
     UnusableIndex,
 )
-from dinosearch.geometry import PatchGrid, Region, View
-from dinosearch.images import Decoder, Facts, Refusal, grid_for
+from dinosearch.geometry import Region, View
+from dinosearch.images import Decoder, Facts
 from dinosearch.indexing import AddReport, Progress, add_pictures
 from dinosearch.indexing.annotations import Annotator, FromFolders, FromTable
-from dinosearch.search.engine import (
-    MAX_QUERIES,
-    Answer,
-    Engine,
-    Hit,
-    QueryPicture,
-    check_combine,
-    check_k,
-)
+from dinosearch.search.engine import Answer, Engine, Hit, check_combine, check_k
 from dinosearch.search.filters import parse_filters
+from dinosearch.search.queries import Queries, several
+from dinosearch.search.reader import Reader
 from dinosearch.storage.catalog import Catalog, Failure, Item
+from dinosearch.storage.facts import facts
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.snapshot import Snapshot
 from dinosearch.storage.thumbnails import Thumbnails
@@ -49,8 +44,6 @@ from dinosearch.storage.writer import MIN_FREE, Writer
 
 if TYPE_CHECKING:
     from PIL import Image
-
-T = TypeVar("T")
 
 
 class ImageIndex:
@@ -67,23 +60,20 @@ class ImageIndex:
         self._encoder = encoder
         self._decoder: Decoder | None = None
         self._lock = threading.RLock()
-        self._snapshot: Snapshot | None = None
-        self._data_version = -1
         meta = catalog.meta()
         try:
             self.fingerprint = Fingerprint.from_dict(json.loads(meta["fingerprint"]))
             self._made_with: dict[str, Any] = json.loads(meta["encoder"])
             self.view = View(**json.loads(meta["view"]))
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, InvalidInput) as error:
             raise UnusableIndex(
                 f"{folder.catalog} does not say which encoder made it ({error}): it is damaged;"
                 " restore it from a copy"
             ) from error
-        # Held as long as the index is open: compaction sees that there is a reader.
-        self._reader = os.open(folder.manifest, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(self._reader, fcntl.LOCK_SH)
         if encoder is not None:
             self._check_encoder(encoder)
+        self._reader = Reader(folder, catalog, fingerprint=self.fingerprint.digest)
+        self._queries = Queries(self.view, lambda: self.encoder, lambda: self.decoder)
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +104,8 @@ class ImageIndex:
             if self._decoder is not None:
                 self._decoder.close()
                 self._decoder = None
-            self._snapshot = None
+            self._reader.close()
             self._catalog.close()
-            if self._reader >= 0:
-                os.close(self._reader)
-                self._reader = -1
 
     # -- writing ---------------------------------------------------------------------
 
@@ -194,14 +181,8 @@ class ImageIndex:
 
     def compact(self, *, progress: Callable[[str], None] = lambda step: None) -> Compaction:
         """Merge small segments, drop what was removed for good, rebuild what is derived."""
-        with self._lock, self._writer(MIN_FREE) as writer:
-            # We are a reader too, and must not be the one that compaction waits for.
-            self._snapshot = None
-            fcntl.flock(self._reader, fcntl.LOCK_UN)
-            try:
-                return compact_index(writer, progress=progress)
-            finally:
-                fcntl.flock(self._reader, fcntl.LOCK_SH)
+        with self._writer(MIN_FREE) as writer, self._reader.stepped_aside():
+            return compact_index(writer, progress=progress)
 
     def _writer(self, min_free: int) -> Writer:
         grid = self.view.grid(self.view.size, self.view.size)
@@ -254,7 +235,7 @@ class ImageIndex:
         started = time.perf_counter()
         check_k(k)
         checked = check_combine(combine)
-        queries = _several(query)
+        queries = several(query)
         marked = None if region is None else Region.parse(region)
         if marked is not None and len(queries) != 1:
             raise InvalidInput("a region goes with one picture: give one query, or no region")
@@ -262,9 +243,9 @@ class ImageIndex:
             [where] if isinstance(where, str) else where, sources=self._catalog.sources()
         )
 
-        def ask() -> Answer:
-            engine = self._engine()
-            pictures = [self._features(one, engine, marked) for one in queries]
+        def ask(snapshot: Snapshot) -> Answer:
+            engine = Engine(snapshot, self._catalog, self.view)
+            pictures = self._queries.features(queries, engine, marked)
             encoded = time.perf_counter()
             if marked is None:
                 answer = engine.whole(
@@ -279,71 +260,7 @@ class ImageIndex:
             }
             return replace(answer, timing_ms=timing)
 
-        return self._on_a_current_snapshot(ask)
-
-    def _on_a_current_snapshot(self, work: Callable[[], T]) -> T:
-        """Do `work`; once more if a writer replaced files under it meanwhile."""
-        for attempt in range(3):
-            generation = self._current().generation
-            try:
-                return work()
-            except UnusableIndex:
-                if attempt == 2 or self._current().generation == generation:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _current(self) -> Snapshot:
-        """A snapshot of the newest generation."""
-        with self._lock:
-            version = self._catalog.data_version()
-            if self._snapshot is None or version != self._data_version:
-                self._snapshot = Snapshot(
-                    self._folder,
-                    self._catalog,
-                    fingerprint=self.fingerprint.digest,
-                    previous=self._snapshot,
-                )
-                self._data_version = version
-            return self._snapshot
-
-    def _engine(self) -> Engine:
-        return Engine(self._current(), self._catalog, self.view)
-
-    def _features(self, query: Any, engine: Engine, region: Region | None) -> QueryPicture:
-        if isinstance(query, bool) or query is None:
-            raise InvalidInput(f"{query!r} is not a path, an id or a picture")
-        if isinstance(query, int | np.integer):
-            return engine.stored(int(query), with_patches=region is not None)
-        if isinstance(query, str | PathLike):
-            view, grid = self._view_of_file(query, region)
-        else:
-            view, grid = self._view_of_picture(query, region)
-        features = self.encoder.encode_views(view[None])
-        return QueryPicture(features.cls[0], features.patches[0], grid)
-
-    def _view_of_file(
-        self, path: str | PathLike[str], region: Region | None
-    ) -> tuple[NDArray[np.uint8], PatchGrid]:
-        text = os.fsdecode(path)
-        if not os.path.lexists(text):
-            raise InvalidInput(f"there is no file {text}")
-        focus = region.bounds() if region else None
-        # A part the centre crop would cut away is brought into view, so that it can be asked.
-        found = self.decoder.decode(text, focus=focus)
-        if isinstance(found, Refusal):
-            raise PictureRefused(text, found.code, found.detail)
-        return found.view, found.grid
-
-    def _view_of_picture(
-        self, picture: Any, region: Region | None
-    ) -> tuple[NDArray[np.uint8], PatchGrid]:
-        from dinosearch.encoders.preprocess import make_view
-        from dinosearch.images import upright
-
-        image, _ = upright(picture)
-        focus = region.bounds() if region else None
-        grid, _ = grid_for(self.view, *image.size, focus=focus)
-        return make_view(image, grid), grid
+        return self._reader.ask(ask)
 
     # -- looking ---------------------------------------------------------------------
 
@@ -358,103 +275,44 @@ class ImageIndex:
         """JPEG of at most 256 pixels a side. Raises `InvalidInput`, `PictureRefused`."""
         item = self.item(item_id)
         thumbnail = Thumbnails(self._folder).get(item.sha256)
-        if thumbnail is None:
-            found = self.decoder.decode(item.path)
-            if isinstance(found, Refusal):
-                raise PictureRefused(item.path, found.code, found.detail)
-            thumbnail = found.thumbnail
-        return thumbnail
+        # Derived, so it may be gone; then it is made again, from what the file holds now.
+        return thumbnail or self._queries.decode(item.path).thumbnail
 
     def pixels(
         self, path: str | PathLike[str], *, max_side: int | None = None
     ) -> tuple[NDArray[np.uint8], Facts]:
         """uint8 [h, w, 3]: a picture file upright, no side longer than `max_side`; its facts."""
-        text = os.fsdecode(path)
-        if not os.path.lexists(text):
-            raise InvalidInput(f"there is no file {text}")
-        return self.decoder.pixels(text, max_side=max_side)
+        return self._queries.file_pixels(path, max_side=max_side)
 
     def sheet(
         self, query: Any, hits: Sequence[Hit], *, region: Any = None, title: str = ""
     ) -> Image.Image:
         """A picture of an answer: the query with its region, the hits with score and box.
 
-        `query` as in `search`; hits are drawn from their thumbnails.
+        `query` and `region` as in `search`; hits are drawn from their thumbnails.
         """
         from dinosearch.search.sheet import draw_sheet, tile_of_hit, tile_of_query
 
         marked = None if region is None else Region.parse(region)
-        queries = []
-        for one in _several(query):
-            pixels, width, height = self._pixels_of_query(one)
-            queries.append(tile_of_query(pixels, (width, height), marked, self.view))
-        items = {hit.id: self.item(hit.id) for hit in hits}
+        stored = lambda number: (self.item(number), self.thumbnail(number))  # noqa: E731
+        queries = [
+            tile_of_query(*self._queries.pixels(one, stored), marked, self.view)
+            for one in several(query)
+        ]
         tiles = [
-            tile_of_hit(rank, hit, self.thumbnail(hit.id), items[hit.id])
+            tile_of_hit(rank, hit, self.thumbnail(hit.id), self.item(hit.id))
             for rank, hit in enumerate(hits, 1)
         ]
         return draw_sheet(queries, tiles, title=title)
 
-    def _pixels_of_query(self, query: Any) -> tuple[NDArray[np.uint8], int, int]:
-        """Pixels to draw of a picture that is asked with, and its full width and height."""
-        if isinstance(query, int | np.integer):
-            from io import BytesIO
-
-            from PIL import Image
-
-            item = self.item(int(query))
-            picture = Image.open(BytesIO(self.thumbnail(item.id))).convert("RGB")
-            return np.asarray(picture), item.width, item.height
-        if isinstance(query, str | PathLike):
-            pixels, facts = self.pixels(query, max_side=1024)
-            return pixels, facts.width, facts.height
-        from dinosearch.images import upright
-
-        image, _ = upright(query)
-        return np.asarray(image), image.width, image.height
-
     def info(self) -> dict[str, Any]:
         """Facts about the index: items, encoder, recall, bytes and more."""
-
-        def gather() -> dict[str, Any]:
-            snapshot = self._current()
-            meta = self._catalog.meta()
-            row = snapshot.vector_row
-            state = "exact scan"
-            if row is not None:
-                state = "damaged: scanning exactly" if snapshot.vectors_damaged else "ivf"
-            vectors: dict[str, Any] = {"kind": state}
-            if row is not None:
-                vectors |= {
-                    "rows": row.rows,
-                    "lists": row.nlist,
-                    "probes": row.nprobe,
-                    "newer_rows_scanned": len(snapshot.id_at) - snapshot.covered,
-                }
-            failures = self._catalog.failures()
-            return {
-                "path": str(self._folder.root.absolute()),
-                "items": len(snapshot),
-                "encoder": self._made_with["name"],
-                "fingerprint": self.fingerprint.to_dict(),
-                "precision": self._made_with["precision"],
-                # Without a FAISS file every search is a full scan, which misses nothing.
-                "recall": row.recall if state == "ivf" and row else 1.0,
-                "recall_at": 10,
-                "recall_queries": row.recall_queries if state == "ivf" and row else 0,
-                "vectors": vectors,
-                "bytes": _bytes_below(self._folder),
-                "segments": len(snapshot.segment_rows),
-                "dead_rows": int((~snapshot.live).sum()),
-                "labels": self._catalog.label_counts(),
-                "refused": sum(f.state == "refused" for f in failures),
-                "failed": sum(f.state == "failed" for f in failures),
-                "sources": self._catalog.sources(),
-                "generation": snapshot.generation,
-                "created": meta["created"],
-            }
-
-        return self._on_a_current_snapshot(gather)
+        return {
+            **self._reader.ask(lambda now: facts(self._folder, self._catalog, now)),
+            "encoder": self._made_with["name"],
+            "precision": self._made_with["precision"],
+            "fingerprint": self.fingerprint.to_dict(),
+        }
 
     def failures(self) -> list[Failure]:
         """Files that were seen and are not items, with the reason, by path."""
@@ -564,9 +422,11 @@ def create(
             "fit": encoder.view.fit,
             "precision": encoder.precision,
         }
+        manifest = folder.new_manifest()
         Catalog.create(
             folder.catalog,
             {
+                "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
                 "encoder": json.dumps(made_with, sort_keys=True),
                 "fingerprint": json.dumps(encoder.fingerprint.to_dict(), sort_keys=True),
                 "fingerprint_digest": encoder.fingerprint.digest,
@@ -574,7 +434,7 @@ def create(
                 "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
         ).close()
-        folder.write_manifest()
+        folder.write_manifest(manifest)
     return open_index(path, encoder=encoder)
 
 
@@ -639,19 +499,5 @@ def open_index(path: str | PathLike[str], *, encoder: Encoder | None = None) -> 
         raise
 
 
-def _several(query: Any) -> list[Any]:
-    if isinstance(query, list | tuple):
-        if not 1 <= len(query) <= MAX_QUERIES:
-            raise InvalidInput(f"ask with 1 to {MAX_QUERIES} pictures, not {len(query)}")
-        return list(query)
-    return [query]
-
-
-def _absolute(path: str | PathLike[str]) -> Any:
-    from pathlib import Path
-
+def _absolute(path: str | PathLike[str]) -> Path:
     return Path(os.path.abspath(os.path.expanduser(os.fsdecode(path))))
-
-
-def _bytes_below(folder: Folder) -> int:
-    return sum(p.stat().st_size for p in folder.root.rglob("*") if p.is_file())

@@ -21,7 +21,6 @@ from dinosearch.storage.snapshot import Snapshot
 Combine = Literal["mean", "any"]
 
 MAX_K = 1_000
-MAX_QUERIES = 16
 
 # A picture's tokens are a megabyte or so: enough to keep reading and scoring busy.
 _PICTURES_PER_BLOCK = 16

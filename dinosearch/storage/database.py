@@ -7,6 +7,7 @@ every commit to the disk (`synchronous=FULL`), so that a commit survives a power
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -223,10 +224,18 @@ class Database:
         return problems + [f"catalog.sqlite: {row[0]} row {row[1]} has no owner" for row in foreign]
 
 
+def _is_full(path: Path) -> bool:
+    """Whether no room is what an I/O error means: of its shared memory SQLite says no more."""
+    try:
+        return shutil.disk_usage(path.parent).free < 64 << 10
+    except OSError:
+        return False
+
+
 def _sqlite_error(error: sqlite3.Error, path: Path) -> DinoSearchError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _is_full(path)):
         return DiskFull(
             f"the disk of {path} is full: make room and run the same command again;"
             " everything committed so far is safe"

@@ -107,8 +107,9 @@ class Folder:
         for leftover in self.root.glob(f"{self.catalog.name}*"):
             discard(leftover)
 
-    def write_manifest(self) -> None:
-        """Write the manifest, which makes the folder an index."""
+    @staticmethod
+    def new_manifest() -> bytes:
+        """The manifest of an index that is being made."""
         text = json.dumps(
             {
                 "format": FORMAT,
@@ -118,7 +119,11 @@ class Folder:
             },
             indent=2,
         )
-        seal(self.manifest, text.encode() + b"\n")
+        return text.encode() + b"\n"
+
+    def write_manifest(self, manifest: bytes | None = None) -> None:
+        """Write the manifest (a new one by default), which makes the folder an index."""
+        seal(self.manifest, manifest or self.new_manifest())
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest, checked.

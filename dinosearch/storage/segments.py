@@ -170,13 +170,15 @@ class Segment:
         """float32 [n, D], unit rows, mapped from the file; checked when first asked for."""
         with self._lock:
             if self._cls is None:
-                mapped = np.memmap(
-                    self._path,
-                    dtype="<f4",
-                    mode="r",
-                    offset=self._cls_offset,
-                    shape=(self.rows, self.dim),
-                )
+                # By its handle: the name may be gone by now.
+                with os.fdopen(os.dup(self._handle), "rb") as file:
+                    mapped = np.memmap(
+                        file,
+                        dtype="<f4",
+                        mode="r",
+                        offset=self._cls_offset,
+                        shape=(self.rows, self.dim),
+                    )
                 for row in range(self.rows):
                     if zlib.crc32(mapped[row].data) != self._checks[row, 0]:
                         raise self._damaged(f"the CLS vector of item {self.ids[row]} has changed")

@@ -81,7 +81,10 @@ def verify(
 def _check_files(
     folder: Folder, catalog: Catalog, report: VerifyReport, progress: Callable[[str], None]
 ) -> None:
-    fingerprint = catalog.meta()["fingerprint_digest"]
+    meta = catalog.meta()
+    fingerprint = meta["fingerprint_digest"]
+    if "manifest_sha256" in meta and sha256_of(folder.manifest) != meta["manifest_sha256"]:
+        report.problems.append(f"{folder.manifest} has changed since it was written")
     places = catalog.places()
     rows = catalog.live_segments()
     report.items, report.segments = len(places), len(rows)
