@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # numpy and torch share the cores; what runs beside tests decides for itself.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo pictures test lint soak clean
+.PHONY: setup demo pictures test lint soak bench clean
 
 setup: $(VENV)/.ready
 
@@ -42,6 +42,13 @@ test: lint
 
 soak: setup
 	$(PYTEST) -m soak
+
+# One thread, and without the settings that some machines slow numpy down by.
+bench: setup
+	for script in benchmarks/*.py; do \
+		env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+			$(BIN)/python $$script || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

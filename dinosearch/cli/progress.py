@@ -65,6 +65,8 @@ class ProgressDisplay:
         if progress.step != self._step:
             self._step, self._started = progress.step, now
             self._first_done = progress.done
+            if self._bar is not None:
+                self._bar.reset(self._task, total=None)
         pace = (progress.done - self._first_done) / max(now - self._started, 1e-6)
         rate = f"{pace:.1f}/s" if progress.done > self._first_done else ""
         if self._bar is not None:
