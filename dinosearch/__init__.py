@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dinosearch.encoders import Encoder, load_encoder
     from dinosearch.errors import DinoSearchError
     from dinosearch.geometry import Box
-    from dinosearch.image_index import ImageIndex, create
+    from dinosearch.image_index import ImageIndex, create, verify
     from dinosearch.image_index import open_index as open
     from dinosearch.indexing import AddReport
     from dinosearch.search.engine import Hit
@@ -31,6 +31,7 @@ _HOMES = {
     "create": ("dinosearch.image_index", "create"),
     "load_encoder": ("dinosearch.encoders", "load_encoder"),
     "open": ("dinosearch.image_index", "open_index"),
+    "verify": ("dinosearch.image_index", "verify"),
 }
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "create",
     "load_encoder",
     "open",
+    "verify",
 ]
 
 

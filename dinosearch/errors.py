@@ -48,6 +48,13 @@ class EncoderUnavailable(DinoSearchError):
     exit_code = 4
 
 
+class GenerationMoved(DinoSearchError):
+    """A writer has committed since the snapshot in use was taken: take a new one.
+
+    Readers meet and handle it inside; it does not reach callers.
+    """
+
+
 class DiskFull(DinoSearchError):
     """The disk is full, or too nearly full to start another batch."""
 
@@ -58,9 +65,3 @@ class IndexLocked(DinoSearchError):
     """Another process is writing to this index."""
 
     exit_code = 75
-
-
-class Stopped(DinoSearchError):
-    """The work was asked to stop, and stopped cleanly: what was reported stays."""
-
-    exit_code = 130

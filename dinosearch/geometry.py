@@ -314,7 +314,7 @@ class Region:
             if len(items) == 4 and all(np.isscalar(v) for v in items):
                 return cls(box=_checked_box(items))
             return cls(patches=_checked_patches(items))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(
                 f"region {value!r} is not x0,y0,x1,y1, a mask, or (row, col) pairs of patches"
             ) from error

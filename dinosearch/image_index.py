@@ -26,7 +26,7 @@ from dinosearch.errors import (
 from dinosearch.geometry import Region, View
 from dinosearch.images import Decoder, Facts
 from dinosearch.indexing import AddReport, Progress, add_pictures
-from dinosearch.indexing.annotations import Annotator, FromFolders, FromTable
+from dinosearch.indexing.annotations import annotator_for
 from dinosearch.search.engine import Answer, Engine, Hit, check_combine, check_k
 from dinosearch.search.filters import parse_filters
 from dinosearch.search.queries import Queries, several
@@ -136,9 +136,7 @@ class ImageIndex:
         `IndexLocked`, `DiskFull`, `UnusableIndex`, `EncoderUnavailable`.
         """
         several = [sources] if isinstance(sources, str | PathLike) else list(sources)
-        annotator: Annotator | None = None
-        if labels is not None:
-            annotator = FromFolders() if labels == "folders" else FromTable.read(labels)
+        annotator = annotator_for(labels)
         encoder = self.encoder
         with self._writer(min_free) as writer:
             return add_pictures(
@@ -172,8 +170,7 @@ class ImageIndex:
         else:
             path = os.path.abspath(os.fsdecode(one))
             item = self._catalog.item_at(path)
-            below = parse_filters([f"path:{path.rstrip('/')}/"], sources=[])
-            ids = self._catalog.matching(below).tolist()
+            ids = self._catalog.matching(parse_filters([f"path:{path.rstrip('/')}/"])).tolist()
             found = [item] if item else self._catalog.items(ids)
         if not found:
             raise InvalidInput(f"the index holds no picture {one!r}: nothing was removed")
@@ -239,28 +236,30 @@ class ImageIndex:
         marked = None if region is None else Region.parse(region)
         if marked is not None and len(queries) != 1:
             raise InvalidInput("a region goes with one picture: give one query, or no region")
-        filters = parse_filters(
-            [where] if isinstance(where, str) else where, sources=self._catalog.sources()
-        )
+        wanted = [where] if isinstance(where, str) else where
+        filters = parse_filters(text for text in wanted if text)
+
+        # Encoded once, however often a writer makes us ask again.
+        asked = self._queries.encoded(queries, marked)
+        encoded = time.perf_counter()
 
         def ask(snapshot: Snapshot) -> Answer:
             engine = Engine(snapshot, self._catalog, self.view)
-            pictures = self._queries.features(queries, engine, marked)
-            encoded = time.perf_counter()
+            pictures = [
+                engine.stored(one, with_patches=marked is not None) if isinstance(one, int) else one
+                for one in asked
+            ]
             if marked is None:
-                answer = engine.whole(
-                    pictures, k, combine=checked, conditions=filters, exactly=exact
-                )
-            else:
-                answer = engine.region(pictures[0], marked, k, conditions=filters)
-            timing = {
-                "encode": round((encoded - started) * 1000, 3),
-                **answer.timing_ms,
-                "total": round((time.perf_counter() - started) * 1000, 3),
-            }
-            return replace(answer, timing_ms=timing)
+                return engine.whole(pictures, k, combine=checked, conditions=filters, exactly=exact)
+            return engine.region(pictures[0], marked, k, conditions=filters)
 
-        return self._reader.ask(ask)
+        answer = self._reader.ask(ask)
+        timing = {
+            "encode": round((encoded - started) * 1000, 3),
+            **answer.timing_ms,
+            "total": round((time.perf_counter() - started) * 1000, 3),
+        }
+        return replace(answer, timing_ms=timing)
 
     # -- looking ---------------------------------------------------------------------
 
@@ -497,6 +496,21 @@ def open_index(path: str | PathLike[str], *, encoder: Encoder | None = None) -> 
     except BaseException:
         catalog.close()
         raise
+
+
+def verify(
+    path: str | PathLike[str],
+    *,
+    full: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
+) -> VerifyReport:
+    """Check an index that may be too damaged to open. Raises `InvalidInput` for none at all."""
+    folder = Folder(_absolute(path))
+    try:
+        folder.read_manifest()
+    except UnusableIndex as error:
+        return VerifyReport(full, [str(error)])
+    return verify_index(folder, full=full, progress=progress)
 
 
 def _absolute(path: str | PathLike[str]) -> Path:

@@ -72,7 +72,7 @@ def remove(what: tuple[str, ...], folder: str, as_json: bool) -> None:
     --readd` takes them back). A folder stands for everything in it.
     """
     with dinosearch.open(folder) as index:
-        count = index.remove([int(one) if one.isdigit() else one for one in what])
+        count = index.remove([int(one) if one.isascii() and one.isdigit() else one for one in what])
     if as_json:
         document({"removed": count})
     else:
@@ -109,8 +109,7 @@ def compact(folder: str, as_json: bool) -> None:
 def verify(folder: str, full: bool, as_json: bool) -> None:
     """Check an index; exit 1 if anything is wrong."""
     progress: Any = note if full and sys.stderr.isatty() else lambda step: None
-    with dinosearch.open(folder) as index:
-        report = index.verify(full=full, progress=progress)
+    report = dinosearch.verify(folder, full=full, progress=progress)
     if as_json:
         document(report.to_dict())
     else:

@@ -160,8 +160,11 @@ def _lay_out(source: Path, corpus: Path, work: Path, count: int) -> Path:
     wanted = {corpus / labels.get(p, "doubtful") / Path(name).name: name for name, p, _ in chosen}
     for target, name in wanted.items():
         _place(source / name, target)
-    for stale in set(corpus.glob("*/*.png")) - set(wanted):
-        stale.unlink()
+    names = {Path(name).name for name, _, _ in rows}
+    for label in ("good", "doubtful", "defective"):
+        for other in set((corpus / label).glob("*.png")) - set(wanted):
+            if other.name in names:  # ours, from a run with another number of pictures
+                other.unlink()
     queries = work / "queries"
     for name in (WHOLE_QUERY, PART_QUERY):
         _place(source / "images" / name, queries / name)

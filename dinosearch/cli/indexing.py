@@ -61,7 +61,11 @@ def index(
     # From here on, not later: a signal while the encoder loads must end cleanly too.
     stop = StopRequest()
     from dinosearch.image_index import open_or_create
+    from dinosearch.indexing import annotator_for, check_sources
 
+    # Before an index is made whose encoder and size could not be changed any more.
+    check_sources(sources)
+    annotator_for(labels)
     with open_or_create(
         folder,
         encoder=encoder,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dinosearch.errors import InvalidInput
 from dinosearch.images.formats import has_picture_name
 from dinosearch.images.reasons import NOT_A_FILE, NOT_FOUND, SYMLINK, UNREADABLE
-from dinosearch.images.source_file import kind
+from dinosearch.images.source_file import kind, mtime_of
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _found(path: bytes) -> Found:
         problem = (SYMLINK, "links are not followed")
     elif not stat.S_ISREG(status.st_mode):
         problem = (NOT_A_FILE, kind(status.st_mode))
-    return Found(os.fsdecode(path), status.st_size, status.st_mtime_ns, problem)
+    return Found(os.fsdecode(path), status.st_size, mtime_of(status), problem)
 
 
 def _problem(path: bytes, code: str, detail: str) -> Found:

@@ -58,7 +58,7 @@ def read_source(path: str) -> SourceFile:
         os.close(file)
     if not data:
         raise Rejected(EMPTY, "0 bytes")
-    return SourceFile(path, data, hashlib.sha256(data).hexdigest(), found.st_mtime_ns)
+    return SourceFile(path, data, hashlib.sha256(data).hexdigest(), mtime_of(found))
 
 
 def stat_of(path: str) -> tuple[int, int]:
@@ -67,7 +67,12 @@ def stat_of(path: str) -> tuple[int, int]:
         status = os.lstat(path)
     except (OSError, ValueError):
         return 0, 0
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, mtime_of(status)
+
+
+def mtime_of(status: os.stat_result) -> int:
+    """Time of the last change in ns, held within 64 bits: file systems go beyond 2262."""
+    return min(max(status.st_mtime_ns, -(1 << 63)), (1 << 63) - 1)
 
 
 def kind(mode: int) -> str:

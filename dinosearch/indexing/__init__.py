@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dinosearch.indexing.pipeline import add_pictures
+from dinosearch.indexing.annotations import annotator_for
+from dinosearch.indexing.pipeline import add_pictures, check_sources
 from dinosearch.indexing.report import AddReport, Progress
 
-__all__ = ["AddReport", "Progress", "add_pictures"]
+__all__ = ["AddReport", "Progress", "add_pictures", "annotator_for", "check_sources"]

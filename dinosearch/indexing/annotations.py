@@ -32,9 +32,9 @@ class FromFolders:
 
     def annotation(self, path: str, source: str) -> Annotation | None:
         folders = os.path.relpath(os.path.dirname(path), source).split(os.sep)
-        if folders == ["."]:
-            return Annotation(path, "folders", labels=())
-        split = next((SPLITS[name.lower()] for name in folders if name.lower() in SPLITS), None)
+        if folders == ["."]:  # no folder below the source says anything about it
+            return None
+        split = next((SPLITS[name.lower()] for name in folders if name.lower() in SPLITS), "")
         own = () if len(folders) == 1 and split else (printable(folders[-1]),)
         return Annotation(path, "folders", labels=own, split=split)
 
@@ -59,6 +59,7 @@ class FromTable:
         folder = os.path.dirname(os.path.abspath(file))
         rows: dict[str, Annotation] = {}
         try:
+            # Paths may hold any bytes; labels and metadata are text, which is checked below.
             with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as text:
                 reader = csv.DictReader(text)
                 names = reader.fieldnames or []
@@ -89,6 +90,9 @@ class FromTable:
 def _take(rows: dict[str, Annotation], row: dict[str | None, str], folder: str, where: str) -> None:
     if None in row or not row.get("path"):
         raise InvalidInput(f"{where} does not have a cell for each column, path among them")
+    for name, cell in row.items():
+        if name != "path" and not _is_text(f"{name}{cell}"):
+            raise InvalidInput(f"{where} is not UTF-8: save the file as UTF-8 and try again")
     path = os.path.normpath(os.path.join(folder, row["path"]))
     label = (row.get("label") or "").strip()
     before = rows.get(path)
@@ -101,6 +105,21 @@ def _take(rows: dict[str, Annotation], row: dict[str | None, str], folder: str, 
         if name is not None and name not in ("path", "label", "split") and value
     }
     rows[path] = Annotation(path, "table", labels=labels, split=row.get("split"), metadata=metadata)
+
+
+def annotator_for(labels: str | PathLike[str] | None) -> Annotator | None:
+    """The annotator for `"folders"`, the path of a table, or nothing."""
+    if labels is None:
+        return None
+    return FromFolders() if labels == "folders" else FromTable.read(labels)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def printable(name: str) -> str:

@@ -9,6 +9,7 @@ content is known are not encoded.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,34 +58,52 @@ def add_pictures(
     started = time.monotonic()
     run = _Run(writer, encoder, annotator, readd, progress, stop)
     try:
-        roots = _outermost(sources)
+        roots = check_sources(sources)
         progress(Progress("finding"))
-        found = [(one, root) for root in roots for one in find_files(root)]
-        run.go(found, workers)
+        # A file that several sources hold belongs to the first.
+        found: dict[str, tuple[Found, str]] = {}
+        for root in roots:
+            under = root if os.path.isdir(root) else os.path.dirname(root)
+            for one in find_files(root):
+                found.setdefault(one.path, (one, under))
+        run.go(list(found.values()), workers)
         if not run.report.stopped:
             run.look_for_vanished(roots, prune)
-            refresh_vectors(
-                writer, progress=lambda step: progress(Progress(f"vector index: {step}"))
-            )
-        writer.catalog.checkpoint()
+            run.refresh_vectors()
+        if not run.report.stopped:
+            run.settle_unmatched()
     finally:
         run.close()
-    if annotator is not None and not run.report.stopped:
-        run.report.unmatched = annotator.unmatched()
     run.report.seconds = time.monotonic() - started
     return run.report
 
 
-def _outermost(sources: Sequence[str]) -> list[str]:
-    """Absolute sources in the order given, without those that lie inside another."""
+def check_sources(sources: Sequence[str]) -> list[str]:
+    """Absolute sources in the order given, each once.
+
+    Raises `InvalidInput` when there is none, or when one does not exist.
+    """
     roots = list(dict.fromkeys(os.path.abspath(os.fsdecode(source)) for source in sources))
     if not roots:
         raise InvalidInput("name at least one folder or file of pictures")
-    return [
-        root
-        for root in roots
-        if not any(root != other and root.startswith(other.rstrip("/") + "/") for other in roots)
-    ]
+    for root in roots:
+        if not os.path.lexists(root):
+            raise InvalidInput(f"there is no file or folder {root}: name one that exists")
+    return roots
+
+
+def is_gone(path: str) -> bool:
+    """True only for a file that is known not to be there: not when looking is forbidden."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+
+
+class _Stopped(Exception):
+    """Ends the building of the FAISS file; nothing of it has been committed."""
 
 
 class _Run:
@@ -112,26 +131,26 @@ class _Run:
         self._batch_opened = time.monotonic()
         self._batch_bytes = 0
         self._waiting: list[tuple[Picture, str, Item | None]] = []
-        self._known: dict[str, tuple[str, Item | None]] = {}
+        self._known: dict[str, tuple[Found, str, Item | None]] = {}
         self._taken_ids: set[int] = set()
         self._committer = ThreadPoolExecutor(1, "dinosearch-commit")
         self._commit: Future[None] | None = None
         self._total = self._done = self._committed = 0
+        self._found: Sequence[tuple[Found, str]] = ()
 
     def close(self) -> None:
         self._committer.shutdown(wait=True)
         self._catalog.close()
 
     def go(self, found: Sequence[tuple[Found, str]], workers: int | None) -> None:
-        self._total = len(found)
+        self._found, self._total = found, len(found)
         self._tell()
         with Decoder(self._encoder.view, workers=workers) as decoder:
             for result in decoder.decode_many(self._unread(found)):
                 if self._stop():
                     break
                 if isinstance(result, Refusal):
-                    source, item = self._known.pop(result.path)
-                    self._refuse(result, source, item)
+                    self._refuse(result, *self._known.pop(result.path))
                 else:
                     self._take(result)
                 self._commit_if_due()
@@ -158,7 +177,7 @@ class _Run:
             elif self._settled(one, source):
                 pass
             else:
-                self._known[one.path] = (source, item)
+                self._known[one.path] = (one, source, item)
                 yield one.path
 
     def _settled(self, one: Found, source: str) -> bool:
@@ -181,7 +200,7 @@ class _Run:
         return False
 
     def _take(self, picture: Picture) -> None:
-        source, item = self._known.pop(picture.path)
+        _, source, item = self._known.pop(picture.path)
         if item is not None and item.sha256 == picture.sha256:
             self._batch.moved.append((item.id, _origin(picture, source)))
             self._unchanged(item, source)
@@ -208,13 +227,26 @@ class _Run:
     def _moved_from(self, picture: Picture) -> Item | None:
         """The item with this content whose file has gone, if there is one."""
         for item in self._catalog.items_of_content(picture.sha256):
-            if item.id not in self._taken_ids and not os.path.lexists(item.path):
-                self._taken_ids.add(item.id)
-                return item
+            if item.id in self._taken_ids or not is_gone(item.path):
+                continue
+            if self._is_unmounted(self._catalog.source_of(item.id)):
+                continue  # a copy elsewhere must not take the id of a picture that will be back
+            self._taken_ids.add(item.id)
+            return item
         return None
+
+    @staticmethod
+    def _is_unmounted(source: str | None) -> bool:
+        """Whether a source looks like the folder of a drive that is not plugged in: empty."""
+        try:
+            return source is not None and not os.listdir(source)
+        except OSError:
+            return False
 
     def _unchanged(self, item: Item, source: str) -> None:
         self.report.unchanged += 1
+        if self._catalog.failure_at(item.path) is not None:
+            self._batch.recovered.append(item.path)
         self._annotate(item.path, source, item)
         self._done += 1
         self._tell()
@@ -238,18 +270,15 @@ class _Run:
             and (metadata is None or metadata.items() <= item.metadata.items())
         )
 
-    def _refuse(self, refusal: Refusal, source: str, item: Item | None) -> None:
+    def _refuse(self, refusal: Refusal, found: Found, source: str, item: Item | None) -> None:
         detail = refusal.detail
         if item is not None:
             detail += " (the index keeps what it held before the file changed)"
+        # Size and time from before the reading: a file that was still being written then
+        # is read again next time.
         self._trouble(
-            refusal.path,
-            source,
-            refusal.state,
-            refusal.code,
-            detail,
-            refusal.bytes,
-            refusal.mtime_ns,
+            *(refusal.path, source, refusal.state, refusal.code, detail),
+            *(found.size, found.mtime_ns),
         )
 
     def _trouble(
@@ -352,28 +381,51 @@ class _Run:
 
     def look_for_vanished(self, roots: Sequence[str], prune: bool) -> None:
         """Count items, and drop failure rows, whose file is no longer there."""
-        gone_items: list[int] = []
+        gone: dict[int, None] = {}
         for root in roots:
-            for item_id, path in self._catalog.paths_under(root):
-                if not os.path.lexists(path):
-                    gone_items.append(item_id)
-        self.report.vanished = len(gone_items)
-        if prune and gone_items:
-            self._check_prune(roots)
-            items = self._writer.catalog.items(gone_items)
-            self.report.pruned = self._writer.remove(items, keep_out=False)
-        gone = [f.path for f in self._catalog.failures() if not os.path.lexists(f.path)]
-        if gone:
-            self._writer.forget_failures(gone)
-
-    def _check_prune(self, roots: Sequence[str]) -> None:
-        # An unmounted drive looks like an empty folder; it must not empty the index.
-        for root in roots:
-            if not self._total and os.path.isdir(root):
+            here = [(item, path) for item, path in self._catalog.paths_under(root)]
+            gone_here = [item for item, path in here if is_gone(path)]
+            # An unmounted drive looks like an empty folder; it must not empty the index.
+            if prune and here and len(gone_here) == len(here) and self._is_unmounted(root):
                 raise InvalidInput(
-                    f"{root} holds no picture at all, so nothing is pruned: is its drive"
-                    " mounted? To empty an index, remove its items by path"
+                    f"{root} is empty, so nothing is pruned: is its drive mounted? To take its"
+                    f" pictures out of the index, remove them: dinosearch remove {root}"
                 )
+            gone |= dict.fromkeys(gone_here)
+        self.report.vanished = len(gone)
+        if prune and gone:
+            items = self._writer.catalog.items(list(gone))
+            self.report.pruned = self._writer.remove(items, keep_out=False)
+        seen = {one.path for one, _ in self._found}  # also folders that could not be listed
+        failed = [f.path for f in self._catalog.failures() if f.path not in seen]
+        failed = [path for path in failed if is_gone(path)]
+        self._writer.commit(Batch(recovered=failed))
+
+    def refresh_vectors(self) -> None:
+        """Bring the FAISS file up to date; a request to stop ends that at its next step."""
+
+        def tell(step: str) -> None:
+            if self._stop():
+                raise _Stopped
+            self._progress(Progress(f"vector index: {step}"))
+
+        try:
+            refresh_vectors(self._writer, progress=tell)
+        except _Stopped:
+            self.report.stopped = True
+
+    def settle_unmatched(self) -> None:
+        """Write what was said about items outside the sources; the rest is unmatched."""
+        if self._annotator is None:
+            return
+        for path in self._annotator.unmatched():
+            item = self._catalog.item_at(path)
+            if item is None:
+                self.report.unmatched.append(path)
+            else:
+                self._annotate(path, os.path.dirname(path), item)
+        self._flush()
+        self._await_commit()
 
 
 def _origin(picture: Picture, source: str) -> Origin:

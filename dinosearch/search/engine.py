@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.errors import InvalidInput
+from dinosearch.errors import GenerationMoved, InvalidInput
 from dinosearch.geometry import Box, PatchGrid, Region, View, check_fit
 from dinosearch.scoring import maxsim, top_k
 from dinosearch.search.regions import RegionQuery, best_box
@@ -93,9 +94,12 @@ class Engine:
 
     def stored(self, item_id: int, *, with_patches: bool) -> QueryPicture:
         """The features of a picture that the index holds. Raises `InvalidInput` for no such id."""
-        position = int(self._snapshot.positions_of(np.array([item_id]))[0])
-        item = self._catalog.item(item_id) if position >= 0 else None
-        if item is None:
+        with self._same_generation():
+            item = self._catalog.item(item_id)
+        position = -1
+        if item is not None:
+            position = int(self._snapshot.positions_of(np.array([item_id]))[0])
+        if item is None or position < 0:
             raise InvalidInput(
                 f"the index holds no picture with id {item_id}: `dinosearch info` counts them,"
                 " and each search prints the ids it finds"
@@ -132,7 +136,9 @@ class Engine:
         k = min(k, searched)
         if k == 0:
             return Answer([], _timing(started), True, searched)
-        scores, positions = self._snapshot.search_cls(vectors, k, allowed=allowed, exactly=exactly)
+        scores, positions, exact = self._snapshot.search_cls(
+            vectors, k, allowed=allowed, exactly=exactly
+        )
         best: dict[int, float] = {}
         for score, position in zip(
             scores.ravel().tolist(), positions.ravel().tolist(), strict=True
@@ -141,7 +147,6 @@ class Engine:
                 best[position] = max(score, best.get(position, -np.inf))
         ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
         hits = self._hits([p for p, _ in ranked], [s for _, s in ranked])
-        exact = exactly or self._snapshot.vector_row is None or self._snapshot.vectors is None
         return Answer(hits, _timing(started), exact, searched)
 
     def region(
@@ -167,23 +172,31 @@ class Engine:
         hits = self._hits(ranked.tolist(), scores[ranked].tolist(), part)
         return Answer(hits, _timing(started), True, searched)
 
+    @contextmanager
+    def _same_generation(self) -> Iterator[None]:
+        """What is read from the catalog inside belongs to the snapshot's generation."""
+        with self._catalog.read():
+            if self._catalog.generation() != self._snapshot.generation:
+                raise GenerationMoved("the index has a newer generation")
+            yield
+
     def _allowed(self, conditions: Sequence[Condition]) -> tuple[NDArray[np.bool_] | None, int]:
         """bool [positions] or None for all, and how many items that is."""
         if not conditions:
             return None, len(self._snapshot)
-        allowed = self._snapshot.allowed(self._catalog.matching(conditions))
+        with self._same_generation():
+            ids = self._catalog.matching(conditions)
+        allowed = self._snapshot.allowed(ids)
         return allowed, int(allowed.sum())
 
     def _hits(
         self, positions: Sequence[int], scores: Sequence[float], part: RegionQuery | None = None
     ) -> list[Hit]:
         ids = [int(self._snapshot.id_at[position]) for position in positions]
-        items = {item.id: item for item in self._catalog.items(ids)}
+        with self._same_generation():
+            items = self._catalog.items(ids)
         hits = []
-        for position, item_id, score in zip(positions, ids, scores, strict=True):
-            item = items.get(item_id)
-            if item is None:  # removed since the snapshot was taken
-                continue
+        for position, item, score in zip(positions, items, scores, strict=True):
             hits.append(
                 Hit(
                     id=item.id,

@@ -1,7 +1,7 @@
 """Filters: `[-]key:value`, several joined by *and*.
 
     label:scratch           pictures that carry the label
-    path:photos/2024        pictures whose path begins so (absolute, or below a source)
+    path:photos/2024        pictures whose path begins so: absolute, or below their source
     split:train
     date:2024-05            taken (or, not known, last changed) in that year, month or day
     date:2024-01..2024-06   a range, both ends included; either end may be left out
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dinosearch.errors import InvalidInput
 from dinosearch.storage.conditions import Condition
@@ -23,15 +23,15 @@ from dinosearch.storage.conditions import Condition
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
-def parse_filters(texts: Iterable[str], *, sources: Sequence[str]) -> list[Condition]:
-    """Conditions from what the user wrote; `sources` are the index's source roots.
+def parse_filters(texts: Iterable[str]) -> list[Condition]:
+    """Conditions from what the user wrote.
 
     Raises `InvalidInput` that names the filter and what it should look like.
     """
-    return [_parse(text, sources) for text in texts]
+    return [_parse(text) for text in texts]
 
 
-def _parse(text: str, sources: Sequence[str]) -> Condition:
+def _parse(text: str) -> Condition:
     body = text.removeprefix("-")
     key, colon, value = body.partition(":")
     negated = text.startswith("-")
@@ -39,14 +39,16 @@ def _parse(text: str, sources: Sequence[str]) -> Condition:
         raise InvalidInput(
             f"filter {text!r} is not [-]key:value, such as label:scratch or -path:photos/old"
         )
+    if key != "path" and not _is_text(text):
+        raise InvalidInput(f"filter {text!r} is not valid text")
     if key in ("label", "split"):
         return Condition(key, (value,), negated=negated)
     if key == "path":
-        prefixes = {os.path.abspath(value) + ("/" if value.endswith("/") else "")}
-        prefixes |= {os.path.join(root, value) for root in sources if not os.path.isabs(value)}
-        return Condition(key, tuple(sorted(prefixes)), negated=negated)
+        return Condition(key, (value,), relative=not os.path.isabs(value), negated=negated)
     if key == "date":
         low, high = _range(value)
+        if low is None and high is None:
+            raise InvalidInput(f"filter {text!r}: give a date at one end of the range at least")
         for part in (low, high):
             if part is not None and not _DATE.fullmatch(part):
                 raise InvalidInput(
@@ -91,6 +93,14 @@ def _numeric(text: str, condition: Condition, value: str) -> Condition:
         negated=condition.negated,
         numeric=True,
     )
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of a command line that are not UTF-8
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -15,7 +15,7 @@ from dinosearch.encoders import Encoder
 from dinosearch.errors import InvalidInput, PictureRefused
 from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts, Picture, Refusal, grid_for
-from dinosearch.search.engine import Engine, QueryPicture
+from dinosearch.search.engine import QueryPicture
 from dinosearch.storage.catalog import Item
 
 MAX_QUERIES = 16
@@ -44,18 +44,14 @@ class Queries:
         self._encoder = encoder
         self._decoder = decoder
 
-    def features(
-        self, queries: Sequence[Any], engine: Engine, region: Region | None
-    ) -> list[QueryPicture]:
-        """The features of each query; with `region`, of a view that shows it.
+    def encoded(self, queries: Sequence[Any], region: Region | None) -> list[QueryPicture | int]:
+        """The features of each picture, of a view that shows `region`; ids stay ids.
 
         Raises `InvalidInput`, `PictureRefused`.
         """
-        return [self._features(query, engine, region) for query in queries]
+        return [int(one) if is_id(one) else self._encode(one, region) for one in queries]
 
-    def _features(self, query: Any, engine: Engine, region: Region | None) -> QueryPicture:
-        if is_id(query):
-            return engine.stored(int(query), with_patches=region is not None)
+    def _encode(self, query: Any, region: Region | None) -> QueryPicture:
         view, grid = self._view_of(query, region)
         features = self._encoder().encode_views(view[None])
         return QueryPicture(features.cls[0], features.patches[0], grid)

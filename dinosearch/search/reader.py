@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from dinosearch.errors import UnusableIndex
+from dinosearch.errors import GenerationMoved, UnusableIndex
 from dinosearch.storage.catalog import Catalog
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.snapshot import Snapshot
@@ -32,21 +33,22 @@ class Reader:
         self._fingerprint = fingerprint
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
-        self._data_version = -1
+        self._data_version: tuple[int, int] | None = None
         self._handle = os.open(folder.manifest, os.O_RDONLY | os.O_CLOEXEC)
+        # An index that is dropped without being closed must not count as a reader for ever.
+        self._let_go = weakref.finalize(self, os.close, self._handle)
         fcntl.flock(self._handle, fcntl.LOCK_SH)
 
     def close(self) -> None:
         with self._lock:
             self._snapshot = None
-            if self._handle >= 0:
-                os.close(self._handle)
-                self._handle = -1
+            self._let_go()
 
     def snapshot(self) -> Snapshot:
         """The newest generation; the same object until a writer has committed."""
         with self._lock:
             version = self._catalog.data_version()
+            # Asked before reading: a commit in between shows as one more change.
             if self._snapshot is None or version != self._data_version:
                 self._snapshot = Snapshot(
                     self._folder,
@@ -58,18 +60,23 @@ class Reader:
             return self._snapshot
 
     def ask(self, work: Callable[[Snapshot], T]) -> T:
-        """Do `work` on the newest generation; again if files were replaced under it.
+        """Do `work` on the newest generation; again if a writer commits meanwhile.
 
-        An error that no newer generation explains is real, and passes.
+        `work` says so by `GenerationMoved`, and files that were replaced under it show as
+        `UnusableIndex`; an error that no newer generation explains is real, and passes.
+        The last try holds one view of the catalog, which other threads then wait for.
         """
         for _ in range(_TRIES):
             snapshot = self.snapshot()
             try:
                 return work(snapshot)
+            except GenerationMoved:
+                continue
             except UnusableIndex:
                 if self.snapshot().generation == snapshot.generation:
                     raise
-        return work(self.snapshot())
+        with self._catalog.read():
+            return work(self.snapshot())
 
     @contextmanager
     def stepped_aside(self) -> Iterator[None]:

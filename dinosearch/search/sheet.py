@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dinosearch.geometry import Box, Region, View
+from dinosearch.images import grid_for
 from dinosearch.search.engine import Hit
 from dinosearch.storage.catalog import Item
 
@@ -109,7 +110,9 @@ def _draw_tile(
     sheet.paste(picture, (left, top))
     if tile.box is not None:
         box = _scaled(tile.box, size[0] / tile.picture.width, size[1] / tile.picture.height)
-        corners = [left + box.x0, top + box.y0, left + box.x1 - 1, top + box.y1 - 1]
+        corners = [left + box.x0, top + box.y0]
+        # In a panorama a box may be thinner than a pixel of the tile.
+        corners += [max(corners[0], left + box.x1 - 1), max(corners[1], top + box.y1 - 1)]
         # A white line around the coloured one shows on any picture.
         draw.rectangle([corners[0] - 2, corners[1] - 2, corners[2] + 2, corners[3] + 2],
                        outline=(255, 255, 255), width=1)  # fmt: skip
@@ -137,7 +140,7 @@ def _painted(
     region: Region, full_size: tuple[int, int], view: View, size: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """The cells of a region of patches as a mask of `size` (w, h)."""
-    grid = view.grid(*full_size)
+    grid, _ = grid_for(view, *full_size)
     mask = np.zeros((size[1], size[0]), dtype=bool)
     for row, col in region.patches:
         box = _scaled(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.storage.conditions import Condition, clause_of
+from dinosearch.storage.conditions import Condition, after_prefix, clause_of
 from dinosearch.storage.database import Database
 
 ITEM_COLUMNS = (
@@ -143,7 +143,7 @@ class Catalog(Database):
         found: dict[int, Item] = {}
         with self.read() as db:
             for start in range(0, len(ids), 500):
-                part = [int(i) for i in ids[start : start + 500]]
+                part = [int(i) for i in ids[start : start + 500] if abs(int(i)) < 1 << 63]
                 marks = ",".join("?" * len(part))
                 labels: dict[int, list[str]] = {}
                 for owner, label in db.execute(
@@ -169,14 +169,18 @@ class Catalog(Database):
             return self.items([row[0] for row in rows.fetchall()])
 
     def paths_under(self, source: str) -> Iterator[tuple[int, str]]:
-        """(id, path) of the items that were found under a source."""
-        last = b""
+        """(id, path) of the items whose path is `source` or lies below it, by path."""
+        root = os.fsencode(source)
+        below = root.rstrip(b"/") + b"/"
+        last, end = below, after_prefix(below)
+        if own := self.item_at(source):
+            yield own.id, own.path
         while True:
             with self.read() as db:
                 rows = db.execute(
-                    "SELECT items.id, path FROM items JOIN sources ON sources.id = source"
-                    " WHERE root = ? AND path > ? ORDER BY path LIMIT 1000",
-                    [os.fsencode(source), last],
+                    "SELECT id, path FROM items WHERE path > ? AND path < ?"
+                    " ORDER BY path LIMIT 1000",
+                    [last, end],
                 ).fetchall()
             if not rows:
                 return
@@ -221,6 +225,15 @@ class Catalog(Database):
                 [item_id],
             )
             return {row[0] for row in rows}
+
+    def source_of(self, item_id: int) -> str | None:
+        """The folder or file that an item was found under."""
+        with self.read() as db:
+            row = db.execute(
+                "SELECT root FROM items JOIN sources ON sources.id = source WHERE items.id = ?",
+                [item_id],
+            ).fetchone()
+        return os.fsdecode(row[0]) if row else None
 
     def label_counts(self) -> dict[str, int]:
         with self.read() as db:

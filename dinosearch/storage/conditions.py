@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 class Condition:
     """One filter as the catalog understands it; made by the search room.
 
-    `key` is `label`, `split`, `path`, `date`, `size` or `meta`. `path` matches prefixes
-    (any of `values`), the others one value (`values[0]`) or, when `low` or `high` is
-    given, an inclusive range.
+    `key` is `label`, `split`, `path`, `date`, `size` or `meta`. `path` matches a prefix,
+    `relative` to the source an item was found under; the others one value (`values[0]`)
+    or, when `low` or `high` is given, an inclusive range; `numeric` compares numbers.
     """
 
     key: str
@@ -23,6 +22,7 @@ class Condition:
     high: str | None = None
     name: str = ""
     negated: bool = False
+    relative: bool = False
     numeric: bool = False
 
 
@@ -31,31 +31,48 @@ def clause_of(condition: Condition) -> tuple[str, list[Any]]:
     if condition.key == "label":
         return "id IN (SELECT item FROM labels WHERE label = ?)", [condition.values[0]]
     if condition.key == "path":
-        # The bytes above every continuation of a prefix: a range, so the index serves it.
-        ranges = [os.fsencode(value) for value in condition.values]
-        clause = " OR ".join("(path >= ? AND substr(path, 1, ?) = ?)" for _ in ranges)
-        return f"({clause})", [v for prefix in ranges for v in (prefix, len(prefix), prefix)]
-    column: str
-    arguments: list[Any] = []
+        return _begins(condition.values[0], relative=condition.relative)
     if condition.key == "meta":
-        column, arguments = "json_extract(metadata, ?)", [f"$.{json.dumps(condition.name)}"]
-    else:
-        column = {"split": "split", "date": "date", "size": "min(width, height)"}[condition.key]
-    cast = "CAST({} AS REAL)" if condition.numeric else "{}"
-    if condition.low is None and condition.high is None:
-        if condition.key == "date":  # a year or a month stands for all its days
-            return "substr(date, 1, ?) = ?", [len(condition.values[0]), condition.values[0]]
-        if condition.numeric:
-            return f"{cast.format(column)} = ?", [*arguments, float(condition.values[0])]
-        return f"{column} = ?", [*arguments, condition.values[0]]
-    clauses, values = [f"{column} IS NOT NULL"], list(arguments)
+        clause, values = _compared("value", condition)
+        return (
+            f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND {clause})",
+            [condition.name, *values],
+        )
+    column = {"split": "split", "date": "date", "size": "min(width, height)"}[condition.key]
+    return _compared(column, condition)
+
+
+def _begins(prefix: str, *, relative: bool) -> tuple[str, list[Any]]:
+    raw = os.fsencode(prefix)
+    if relative:  # below any of the sources
+        clause = (
+            "EXISTS (SELECT 1 FROM sources WHERE sources.id = source AND substr(path,"
+            " length(root) + CASE substr(root, -1) WHEN x'2f' THEN 1 ELSE 2 END, ?) = ?)"
+        )
+        return clause, [len(raw), raw]
+    # A range, so that the index on paths serves it.
+    return "(path >= ? AND path < ?)", [raw, after_prefix(raw)]
+
+
+def after_prefix(prefix: bytes) -> bytes:
+    """The first byte string after everything that begins with `prefix`."""
+    trimmed = prefix.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1])
+
+
+def _compared(column: str, condition: Condition) -> tuple[str, list[Any]]:
+    """`column` against the value or the inclusive range of a condition."""
+    if condition.key == "date":
+        # A year or a month stands for all its days, so only so much is compared.
+        bounds = [(condition.values[0], "=")] if condition.values else []
+        bounds += [(v, s) for v, s in ((condition.low, ">="), (condition.high, "<=")) if v]
+        clause = " AND ".join(f"substr(date, 1, ?) {sign} ?" for _, sign in bounds)
+        return f"({clause})", [v for bound, _ in bounds for v in (len(bound), bound)]
+    if not condition.numeric:
+        return f"{column} = ?", [condition.values[0]]
+    clauses, values = [], []
     for bound, sign in ((condition.low, ">="), (condition.high, "<=")):
-        if bound is None:
-            continue
-        if condition.key == "date":
-            clauses.append(f"substr(date, 1, ?) {sign} ?")
-            values += [len(bound), bound]
-        else:
-            clauses.append(f"{cast.format(column)} {sign} ?")
-            values += [*arguments, float(bound) if condition.numeric else bound]
+        if bound is not None:
+            clauses.append(f"number({column}) {sign} ?")
+            values.append(float(bound))
     return f"({' AND '.join(clauses)})", values

@@ -6,7 +6,6 @@ every commit to the disk (`synchronous=FULL`), so that a commit survives a power
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import threading
@@ -84,6 +83,9 @@ CREATE TABLE vector_index(
 """
 
 
+Stamp = tuple[int, int, bool]
+
+
 class Database:
     """A connection to the catalog's file.
 
@@ -95,6 +97,8 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = threading.RLock()
+        self._frozen_at: Stamp | None = None
+        self._reopened = 0
 
     @classmethod
     def create(cls, path: Path, meta: dict[str, str]) -> Self:
@@ -114,9 +118,11 @@ class Database:
     def open(cls, path: Path, *, writable: bool) -> Self:
         """Open an existing catalog.
 
-        In a folder that cannot be written SQLite cannot share its log, so the file is
-        read as the unchanging thing it is there; a log left unfinished in such a folder
-        is an error, because what it holds would be missing.
+        A reader shares the log of a writer. Where SQLite cannot set that up (read-only
+        media, a folder of somebody else's, with no writer about) the file is read as the
+        unchanging thing it is then, and `data_version` notices when it changes after all.
+        A log that nobody can read there is an error, because what it holds would be
+        missing.
         """
         if not path.is_file():
             raise UnusableIndex(
@@ -126,15 +132,22 @@ class Database:
         uri = path.absolute().as_uri()
         if writable:
             return cls._open(path, f"{uri}?mode=rw")
-        if os.access(path.parent, os.W_OK):
+        try:
             return cls._open(path, f"{uri}?mode=ro")
+        except UnusableIndex as error:
+            code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+            if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             raise UnusableIndex(
-                f"{path.parent} is read-only and its last writer did not finish: open the index"
-                " once where it may be written"
+                f"{path.parent} is read-only for you and its last writer did not finish: open"
+                " the index once as somebody who may write there"
             )
-        return cls._open(path, f"{uri}?immutable=1")
+        stamp = _stamp(path)
+        database = cls._open(path, f"{uri}?immutable=1")
+        database._frozen_at = stamp
+        return database
 
     @classmethod
     def _open(cls, path: Path, uri: str) -> Self:
@@ -152,6 +165,7 @@ class Database:
             # What is removed for privacy must not linger in free pages.
             connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA trusted_schema=OFF")
+            connection.create_function("number", 1, _number, deterministic=True)
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         return database
 
@@ -196,10 +210,16 @@ class Database:
                 connection.rollback()
                 raise
 
-    def data_version(self) -> int:
-        """A number that changes when another connection has committed. Cheap."""
+    def data_version(self) -> tuple[int, int]:
+        """A value that changes when another connection has committed. Cheap."""
         with self._lock, self._errors():
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            if self._frozen_at is not None and _stamp(self.path) != self._frozen_at:
+                fresh = type(self).open(self.path, writable=False)
+                self._connection.close()
+                self._connection, self._frozen_at = fresh._connection, fresh._frozen_at
+                self._reopened += 1
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            return self._reopened, int(version)
 
     def checkpoint(self) -> None:
         """Move the log into the main file, so that the folder can be copied or frozen."""
@@ -222,6 +242,20 @@ class Database:
                 return [f"catalog.sqlite: {error}"]
         problems = [f"catalog.sqlite: {row[0]}" for row in check if row[0] != "ok"]
         return problems + [f"catalog.sqlite: {row[0]} row {row[1]} has no owner" for row in foreign]
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes when somebody writes to the file after all."""
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size, path.with_name(path.name + "-wal").exists()
+
+
+def _number(text: object) -> float | None:
+    """A value of the metadata as a number; None for text that is none."""
+    try:
+        return float(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
 
 
 def _is_full(path: Path) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from dinosearch.storage.catalog import Catalog
@@ -39,7 +42,7 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
         "recall_at": RECALL_AT,
         "recall_queries": queries,
         "vectors": vectors,
-        "bytes": sum(p.stat().st_size for p in folder.root.rglob("*") if p.is_file()),
+        "bytes": _bytes_below(folder.root),
         "segments": len(snapshot.segment_rows),
         "dead_rows": int((~snapshot.live).sum()),
         "labels": catalog.label_counts(),
@@ -49,3 +52,12 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
         "generation": snapshot.generation,
         "created": catalog.meta()["created"],
     }
+
+
+def _bytes_below(root: Path) -> int:
+    total = 0
+    for path in root.rglob("*"):
+        with suppress(FileNotFoundError):  # a writer beside us renames its files
+            state = path.stat()
+            total += state.st_size if S_ISREG(state.st_mode) else 0
+    return total

@@ -84,7 +84,7 @@ class Folder:
         ours = {"segments", "derived", "LOCK", "manifest.json", self.catalog.name}
         ours |= {f"{self.catalog.name}-{end}" for end in ("wal", "shm", "journal")}
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            _make_durably(self.root)
             foreign = [
                 entry.name
                 for entry in self.root.iterdir()
@@ -97,6 +97,7 @@ class Folder:
                 )
             self.segments.mkdir(exist_ok=True)
             self.derived.mkdir(exist_ok=True)
+            sync_folder(self.root)
         except FileExistsError as error:
             raise InvalidInput(f"{self.root} is a file: name a folder for the index") from error
         except OSError as error:
@@ -191,8 +192,9 @@ class Folder:
             )
             # Who holds the lock is a courtesy: on a full disk it must not stop a removal.
             with suppress(OSError):
-                os.ftruncate(handle, 0)
+                # In this order, so that whoever looks meanwhile finds some name.
                 os.pwrite(handle, note.encode(), 0)
+                os.ftruncate(handle, len(note))
             yield
         finally:
             os.close(handle)
@@ -245,6 +247,16 @@ def discard(path: Path) -> bool:
         log.warning("cannot delete %s (%s); the next writer will try again", path, error.strerror)
         return False
     return True
+
+
+def _make_durably(folder: Path) -> None:
+    """Make a folder and those above it, each flushed into the one above."""
+    missing = [folder, *folder.parents]
+    missing = missing[: next(i for i, path in enumerate(missing) if path.exists())]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+    folder.mkdir(exist_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ a damaged one raises `UnusableIndex` and is never searched.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -98,6 +99,11 @@ class Segment:
         try:
             self._handle = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise UnusableIndex(
+                    f"{folder.root} has more segments than this process may open files: raise the"
+                    " limit (ulimit -n), or merge them with `dinosearch compact`"
+                ) from error
             raise UnusableIndex(
                 f"{self._path} cannot be opened ({error.strerror}): run"
                 f" `dinosearch verify --in {folder.root}`"

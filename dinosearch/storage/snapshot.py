@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dinosearch.errors import UnusableIndex
 from dinosearch.storage.catalog import Catalog, SegmentRow
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.segments import Segment
@@ -58,6 +59,7 @@ class Snapshot:
         starts = np.cumsum([0, *(row.rows for row in self.segment_rows)]).astype(np.int64)
         self._starts = starts
         self.covered = int(starts[len(covered)])
+        _check_places(places, live, catalog)
         number_of = np.full(max(live, default=0) + 1, -1, dtype=np.int64)
         number_of[order] = np.arange(len(order))
         self.ids: NDArray[np.int64] = places[:, 0]
@@ -70,7 +72,7 @@ class Snapshot:
         self._vectors_failed = False
         if previous is not None:
             self._inherit(previous)
-        _allow_open_files(len(self.segment_rows))
+        allow_open_files(len(self.segment_rows))
 
     def _inherit(self, previous: Snapshot) -> None:
         """Sealed files never change, so what the last generation opened serves this one."""
@@ -166,22 +168,24 @@ class Snapshot:
         *,
         allowed: NDArray[np.bool_] | None = None,
         exactly: bool = False,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], bool]:
         """The k best rows of each query by cosine.
 
         queries: float32 [q, D] unit rows; `allowed`: bool [positions], None for all.
         Returns scores float32 [q, k], best first, and positions int64 [q, k], -inf and -1
-        where fewer than k rows are allowed: the answer is full whenever it can be.
+        where fewer than k rows are allowed: the answer is full whenever it can be. The
+        third value says whether every allowed row was compared with every query.
         """
         chosen = self.live if allowed is None else self.live & allowed
         matches = int(chosen.sum())
         filtered = allowed is not None and matches <= SCAN_BELOW
         index = None if exactly or filtered else self.vectors
         if index is None:
-            return exact(self.cls_blocks(), queries, k, chosen)
-        inside, share = chosen[: self.covered], matches / max(1, len(self))
-        # A filter thins out every list alike at best: probe more, as much as it thins.
-        nprobe = int(np.ceil(index.row.nprobe / share))
+            return *exact(self.cls_blocks(), queries, k, chosen), True
+        inside = chosen[: self.covered]
+        # A filter, and rows no longer used, thin out every list alike at best: probe more,
+        # as much as they thin.
+        nprobe = int(np.ceil(index.row.nprobe * index.row.rows / max(1, int(inside.sum()))))
         selector = None if inside.all() else inside
         # A few more than asked: their order by half-precision score is not quite the true one.
         found = index.search(queries, k + 10, allowed=selector, nprobe=nprobe)
@@ -202,10 +206,24 @@ class Snapshot:
             order = np.lexsort((candidates, -values))[:k]
             scores[row, : len(order)] = values[order]
             where[row, : len(order)] = candidates[order]
-        return scores, where
+        return scores, where, False
 
 
-def _allow_open_files(wanted: int) -> None:
+def _check_places(places: NDArray[np.int64], live: dict[int, SegmentRow], catalog: Catalog) -> None:
+    """Raise `UnusableIndex` for an item that points to where no row is."""
+    rows = np.zeros(max(live, default=0) + 2, dtype=np.int64)
+    rows[list(live)] = [row.rows for row in live.values()]
+    segment = np.clip(places[:, 1], 0, len(rows) - 1)
+    wrong = (segment != places[:, 1]) | (places[:, 2] < 0) | (places[:, 2] >= rows[segment])
+    if wrong.any():
+        raise UnusableIndex(
+            f"{catalog.path} is damaged: item {places[wrong][0, 0]} lies in a row that is not"
+            f" there; run `dinosearch verify --in {catalog.path.parent}` and restore the folder"
+            " from a copy"
+        )
+
+
+def allow_open_files(wanted: int) -> None:
     """Let this process hold a file open per segment, as far as the machine allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:

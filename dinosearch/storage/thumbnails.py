@@ -17,6 +17,8 @@ from dinosearch.storage.folder import Folder, discard
 
 log = logging.getLogger(__name__)
 
+log = logging.getLogger(__name__)
+
 _TABLE = "CREATE TABLE IF NOT EXISTS thumbs(sha256 TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
 
@@ -90,6 +92,8 @@ class Thumbnails:
                 connection.execute("VACUUM")
             finally:
                 connection.close()
+        except sqlite3.OperationalError as error:  # busy, or a full disk: nothing is hurt
+            log.warning("old thumbnails stay until the next compact: %s", error)
         except sqlite3.DatabaseError:
             self._forget()
 
@@ -113,7 +117,7 @@ class Thumbnails:
 
     def _open(self) -> sqlite3.Connection:
         """For reading; `rw` because SQLite first undoes what a killed writer left half done."""
-        mode = "rw" if os.access(self._path.parent, os.W_OK) else "ro&immutable=1"
+        mode = "rw" if os.access(self._path.parent, os.W_OK) else "ro"
         return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True)
 
     def _forget(self) -> None:

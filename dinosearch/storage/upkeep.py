@@ -20,12 +20,19 @@ from dinosearch.storage import vectors
 from dinosearch.storage.catalog import SegmentRow
 from dinosearch.storage.folder import Folder, discard
 from dinosearch.storage.segments import Segment, write_segment
+from dinosearch.storage.snapshot import allow_open_files
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.writer import Writer
 
 UNCOVERED_SHARE = 0.1
 """The FAISS file is built anew when more than this share of the live rows is not in it."""
 
+
+MOST_AT_ONCE = 256
+"""Segments merged in one go; each is an open file."""
+
+UNUSED_SHARE = 0.5
+"""... or when more than this share of its rows are no longer used."""
 
 TOKEN_BUDGET = 256 << 20
 """Bytes of tokens in one merged segment, which are held in memory while it is written."""
@@ -47,9 +54,11 @@ def refresh_vectors(
         covered = set(row.segments)
         path = folder.derived / row.name
         newer = sum(segment.rows for segment in live if segment.id not in covered)
+        unused = sum(segment.rows for segment in live) - count
         intact = path.is_file() and path.stat().st_size == row.bytes
         known = covered <= {segment.id for segment in live}
-        if intact and known and newer <= UNCOVERED_SHARE * count:
+        stale = newer > UNCOVERED_SHARE * count or unused > UNUSED_SHARE * row.rows
+        if intact and known and not stale:
             return False
     blocks, alive = _vectors_of(writer, live)
     folder.check_space(sum(block.nbytes for block in blocks) // 2, min_free=writer.min_free)
@@ -154,7 +163,7 @@ def _groups(
     for row in rows:
         share = live[row.id] / row.rows
         kept = row.bytes * share
-        if group and size + kept > token_budget:
+        if group and (size + kept > token_budget or len(group) >= MOST_AT_ONCE):
             groups.append(group)
             group, size = [], 0.0
         group.append(row)
@@ -170,6 +179,7 @@ def _merge(writer: Writer, rows: Sequence[SegmentRow], token_budget: int) -> Non
 
     Each new segment is committed by itself; a kill between two leaves both whole.
     """
+    allow_open_files(len(rows))
     opened = {row.id: Segment(writer.folder, row, fingerprint=writer.fingerprint) for row in rows}
     try:
         places = writer.catalog.places()

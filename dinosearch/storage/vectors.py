@@ -13,6 +13,7 @@ with -1.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import uuid
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.storage.catalog import VectorIndexRow
-from dinosearch.storage.folder import Folder, Sealed, seal, sha256_of
+from dinosearch.storage.folder import Folder, Sealed, seal
 
 SMALLEST = 1_000
 """Below this many rows an exact scan takes less than a millisecond, and no file is made."""
@@ -88,6 +89,7 @@ def build(
     progress("adding")
     for block in blocks:
         index.add(np.ascontiguousarray(block))
+        progress("adding")
     progress("measuring recall")
     nprobe, recall, queries = _tune(index, blocks, live, rng, recall_target)
     index.nprobe = nprobe
@@ -230,11 +232,13 @@ class VectorIndex:
         """Raises ValueError for a file that is missing or not what the catalog says."""
         path = folder.derived / row.name
         try:
-            if path.stat().st_size != row.bytes or sha256_of(path) != row.sha256:
-                raise ValueError(f"{path} is not the file that was sealed")
+            data = path.read_bytes()
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from error
-        self._index = faiss.read_index(str(path))
+        # FAISS reads what was checked, not what lies there a moment later.
+        if len(data) != row.bytes or hashlib.sha256(data).hexdigest() != row.sha256:
+            raise ValueError(f"{path} is not the file that was sealed")
+        self._index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
         if self._index.ntotal != row.rows:
             raise ValueError(f"{path} holds {self._index.ntotal} rows instead of {row.rows}")
         self.row = row

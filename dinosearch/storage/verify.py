@@ -85,8 +85,8 @@ def _check_files(
     fingerprint = meta["fingerprint_digest"]
     if "manifest_sha256" in meta and sha256_of(folder.manifest) != meta["manifest_sha256"]:
         report.problems.append(f"{folder.manifest} has changed since it was written")
-    places = catalog.places()
-    rows = catalog.live_segments()
+    with catalog.read():  # one generation, whatever is committed meanwhile
+        places, rows, index = catalog.places(), catalog.live_segments(), catalog.vector_index()
     report.items, report.segments = len(places), len(rows)
     known = {row.id for row in rows}
     for item, segment, _ in places[~np.isin(places[:, 1], list(known))].tolist():
@@ -94,7 +94,8 @@ def _check_files(
     for number, row in enumerate(rows):
         progress(f"segment {number + 1} of {len(rows)}")
         mine = places[places[:, 1] == row.id]
-        beyond = mine[mine[:, 2] >= row.rows]
+        beyond = mine[(mine[:, 2] < 0) | (mine[:, 2] >= row.rows)]
+        mine = mine[(mine[:, 2] >= 0) & (mine[:, 2] < row.rows)]
         report.problems += [f"item {i} has no row in {row.name}" for i in beyond[:, 0].tolist()]
         path = folder.segments / row.name
         if not path.is_file():
@@ -106,7 +107,6 @@ def _check_files(
             if sha256_of(path) != row.sha256:
                 report.problems.append(f"{path} has changed since it was sealed")
             _check_rows(folder, row, mine, report, fingerprint)
-    index = catalog.vector_index()
     if index is not None:
         path = folder.derived / index.name
         remedy = "it is derived: the next `index` or `compact` builds it anew"
@@ -162,7 +162,7 @@ def _search_for_itself(
     picked = np.sort(rng.choice(alive, min(SELF_SEARCHES, len(alive)), replace=False))
     report.self_searches = len(picked)
     queries = snapshot.cls(picked)
-    scores, _ = snapshot.search_cls(queries, 1)
+    scores, _, _ = snapshot.search_cls(queries, 1)
     # A copy of the picture may come first, with the same score.
     lost = picked[scores[:, 0] < 1 - 1e-4]
     if len(lost):

@@ -13,14 +13,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.errors import UnusableIndex
+from dinosearch.errors import DinoSearchError, UnusableIndex
 from dinosearch.storage.catalog import Catalog, Item
 from dinosearch.storage.folder import Folder, Sealed, discard
 from dinosearch.storage.segments import write_segment
@@ -37,7 +37,7 @@ DEAD_GRACE_S = 600.0
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a picture comes from and what is written beside it."""
+    """Which file a picture is, and where it was found."""
 
     path: str
     source: str
@@ -51,7 +51,7 @@ class Row:
     """One picture to be committed, with its features.
 
     `cls` float32 [D] and `tokens` float16 [P, Dp], unit length; `item` is the id of the
-    item it updates, None for a new one; `labels` None leaves the labels as they are.
+    item it updates, None for a new one.
     """
 
     origin: Origin
@@ -93,15 +93,20 @@ class Annotation:
 
 @dataclass
 class Batch:
-    """What one commit brings: pictures, files that failed, files that only moved."""
+    """What one commit brings: pictures, files that failed, files that only moved.
+
+    `recovered` are paths whose failure no longer stands.
+    """
 
     rows: list[Row] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     moved: list[tuple[int, Origin]] = field(default_factory=list)
     annotations: list[Annotation] = field(default_factory=list)
+    recovered: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.troubles or self.moved or self.annotations)
+        parts = (self.rows, self.troubles, self.moved, self.annotations, self.recovered)
+        return any(parts)
 
 
 class Writer:
@@ -146,7 +151,12 @@ class Writer:
         self.close()
 
     def close(self) -> None:
-        self._stack.close()
+        """Let the next writer in. The log is folded in, so that a copy of the folder is whole."""
+        try:
+            with suppress(DinoSearchError):  # what is committed is committed
+                self.catalog.checkpoint()
+        finally:
+            self._stack.close()
 
     def _recover(self) -> None:
         live = self.catalog.live_segments()
@@ -300,6 +310,9 @@ class Writer:
                     *(trouble.bytes, trouble.mtime_ns, now),
                 ],
             )
+        db.executemany(
+            "DELETE FROM failures WHERE path = ?", [(os.fsencode(p),) for p in batch.recovered]
+        )
         for annotation in batch.annotations:
             self._annotate(db, annotation, now)
 
@@ -359,13 +372,6 @@ class Writer:
                         ],
                     )
         return count
-
-    def forget_failures(self, paths: Iterable[str]) -> None:
-        """Drop the failure rows of files that are not there any more."""
-        with self.catalog.write() as db:
-            db.executemany(
-                "DELETE FROM failures WHERE path = ?", [(os.fsencode(path),) for path in paths]
-            )
 
 
 def timestamp() -> str:

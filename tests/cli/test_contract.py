@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,45 @@ def test_drawn_pictures_are_the_same_every_time(tmp_path):
     first, second = (sorted((tmp_path / n).rglob("*.jpg")) for n in "ab")
     assert [p.parent.name for p in first] == ["gear", "nut", "plate", "screw", "spring", "washer"]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+def test_a_typo_leaves_no_index_behind(tmp_path):
+    x = tmp_path / "x"
+    run("index", tmp_path / "typo", "--to", x, "--encoder", "colour", code=2)
+    save(tmp_path / "p" / "a.png", plain(RED))
+    arguments = ("index", tmp_path / "p", "--to", x, "--encoder", "colour")
+    run(*arguments, "--labels", tmp_path / "none.csv", code=2)
+    assert not x.exists()
+
+
+def test_a_reader_that_goes_away_is_no_error(built):
+    line = f"{COMMAND} info --json --in {built} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_that_lacks_letters_gets_their_numbers(tmp_path, built):
+    save(tmp_path / "日本.png", plain(RED))
+    x = tmp_path / "x"
+    run("index", tmp_path / "日本.png", "--to", x, "--encoder", "colour", "--size", SIZE)
+    done = subprocess.run(
+        [COMMAND, "search", "--id", "1", "--in", str(x)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert rb"\u65e5\u672c.png" in done.stdout
+
+
+def test_verify_reports_an_index_that_cannot_be_opened(tmp_path):
+    save(tmp_path / "p" / "a.png", plain(RED))
+    x = tmp_path / "x"
+    run("index", tmp_path / "p", "--to", x, "--encoder", "colour", "--size", SIZE)
+    (x / "catalog.sqlite").write_bytes(b"nothing of the sort" * 500)
+    problems = ask("verify", "--in", x, code=1)["problems"]
+    assert "damaged" in problems[0]
+
+
+@pytest.mark.parametrize("what", ["²", "9" * 30])
+def test_removing_what_is_not_there(built, what):
+    run("remove", what, "--in", built, code=2)

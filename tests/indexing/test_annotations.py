@@ -9,8 +9,7 @@ from dinosearch.indexing.annotations import FromFolders, FromTable
 @pytest.mark.parametrize(
     ("path", "labels", "split"),
     [
-        ("/data/a.png", (), None),
-        ("/data/good/a.png", ("good",), None),
+        ("/data/good/a.png", ("good",), ""),
         ("/data/train/good/a.png", ("good",), "train"),
         ("/data/good/Validation/a.png", ("Validation",), "val"),
         ("/data/test/a.png", (), "test"),
@@ -20,6 +19,10 @@ def test_folders_are_labels_and_some_are_splits(path, labels, split):
     annotation = FromFolders().annotation(path, "/data")
     assert annotation is not None
     assert (annotation.labels, annotation.split) == (labels, split)
+
+
+def test_a_picture_directly_in_its_source_has_no_folder_that_labels_it():
+    assert FromFolders().annotation("/data/a.png", "/data") is None
 
 
 def test_a_table_gives_labels_split_and_metadata(tmp_path):
@@ -40,6 +43,13 @@ def test_a_table_gives_labels_split_and_metadata(tmp_path):
     assert (b.labels, b.split, b.metadata) == ((), "test", {})
     assert read.annotation("/elsewhere.png", "/") is None
     assert read.unmatched() == [f"{tmp_path}/pics/gone.png"]
+
+
+def test_a_table_that_is_not_utf8_is_refused_with_the_line(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_bytes("path,label\na.png,good\nb.png,Müll\n".encode("latin-1"))
+    with pytest.raises(InvalidInput, match="line 3 is not UTF-8"):
+        FromTable.read(table)
 
 
 @pytest.mark.parametrize(

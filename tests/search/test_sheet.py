@@ -72,3 +72,13 @@ def test_thumbnails_that_were_deleted_are_made_again(index):
     (thumbs,) = index._folder.derived.glob("thumbs.sqlite")
     thumbs.unlink()
     assert index.thumbnail(1) == before
+
+
+def test_a_box_thinner_than_a_pixel_of_the_tile_is_drawn(tmp_path):
+    wide = np.concatenate([pixels(plain((90, 90, 90)))] * 15, axis=1)
+    with dinosearch.create(tmp_path / "x", encoder="colour", size=560, fit="squash") as index:
+        (tmp_path / "p").mkdir()
+        Image.fromarray(wide).save(tmp_path / "p" / "wide.png")
+        index.add(tmp_path / "p")
+        hits = index.search(wide, k=1, region=[(0, 0)])
+        assert index.sheet(wide, hits, region=[(0, 0)]).width > 0

@@ -103,6 +103,8 @@ def test_filters_return_k_when_k_match(index, corpus):
         ({"where": "label"}, "is not \\[-\\]key:value"),
         ({"where": "date:soon"}, "is not a date"),
         ({"where": "size:big"}, "is not a number"),
+        ({"where": "date:.."}, "at one end of the range"),
+        ({"where": "label:\udcff"}, "not valid text"),
     ],
 )
 def test_questions_that_cannot_be_asked(index, corpus, call, message):
@@ -133,3 +135,50 @@ def test_an_empty_index_answers_with_nothing(tmp_path):
 def test_a_wide_picture_is_searched_by_its_centre(index):
     wide = np.concatenate([pixels(plain(BLUE)), pixels(plain(RED)), pixels(plain(BLUE))], axis=1)
     assert index.search(wide, k=1)[0].path.endswith("17.png")  # red, as the crop sees it
+
+
+def test_an_answer_says_whether_everything_was_compared(index, corpus):
+    query = corpus / "noise" / "0.png"
+    answer = index.answer(query, where="label:blue")
+    assert (answer.exact, answer.searched) == (True, 1)
+
+
+def test_answers_stay_whole_while_a_writer_commits_between_their_parts(tmp_path, monkeypatch):
+    """A commit right after scoring: the answer is that of one generation, the newer one."""
+    from dinosearch.search.engine import Engine
+
+    red = save(tmp_path / "p" / "red.png", plain(RED))
+    save(tmp_path / "p" / "blue.png", plain(BLUE))
+    with dinosearch.create(tmp_path / "x", encoder="colour", size=SIZE) as index:
+        index.add(tmp_path / "p")
+        original = Engine._hits
+        calls: list[int] = []
+
+        def hits_after_a_commit(self, *arguments):
+            if not calls:
+                save(red, plain(WHITE))
+                with dinosearch.open(tmp_path / "x") as other:
+                    other.add(tmp_path / "p")
+            calls.append(1)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(Engine, "_hits", hits_after_a_commit)
+        hits = index.search(pixels(plain(RED)), k=2)
+        assert len(calls) == 2, "asked again on the newer generation"
+        score = {hit.path: hit.score for hit in hits}
+        assert score[str(red)] == pytest.approx(cosine(RED, WHITE), abs=1e-3)
+
+
+def test_an_index_that_is_dropped_is_no_reader_any_more(tmp_path):
+    import gc
+
+    index = dinosearch.create(tmp_path / "x", encoder="colour", size=SIZE)
+    for seed in range(3):
+        save(tmp_path / "p" / f"{seed}.png", noise(seed))
+        index.add(tmp_path / "p")
+    del index
+    gc.collect()
+    with dinosearch.open(tmp_path / "x") as other:
+        done = other.compact()
+        assert (done.segments_before, done.segments_after, done.waiting_for_readers) == (3, 1, 0)
+        assert len(list((tmp_path / "x" / "segments").iterdir())) == 1

@@ -63,7 +63,8 @@ def fill(store: Writer, numbers: range, *, per_batch: int = 100) -> None:
                 "table",
                 labels=("even" if n % 2 == 0 else "odd", *(["rare"] if n % 500 == 0 else [])),
                 split="train" if n % 10 else "test",
-                metadata={"number": str(n), "name with.dot": f"n{n}"},
+                metadata={"number": str(n), "name with.dot": f"n{n}", "text": "n/a"}
+                | ({'a"b': "1"} if n == 9 else {}),
             )
             for n in part
         ]

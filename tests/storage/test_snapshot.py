@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 
+from dinosearch.errors import UnusableIndex
 from dinosearch.search.filters import parse_filters
 from dinosearch.storage.catalog import Catalog
 from dinosearch.storage.snapshot import SCAN_BELOW
@@ -52,7 +55,7 @@ def test_the_file_covers_the_older_rows_and_says_how_well_it_answers(folder):
 def test_every_stored_vector_finds_itself_newer_ones_too(folder):
     seen = snapshot(folder)
     positions = np.arange(N)
-    scores, found = seen.search_cls(seen.cls(positions), 1)
+    scores, found, _ = seen.search_cls(seen.cls(positions), 1)
     assert (found[:, 0] == positions).mean() >= 0.995
     assert np.allclose(scores[-150:, 0], 1, atol=1e-5), "rows newer than the file are scanned"
 
@@ -60,8 +63,8 @@ def test_every_stored_vector_finds_itself_newer_ones_too(folder):
 def test_approximate_against_exact(folder):
     seen = snapshot(folder)
     queries = np.stack([features(n)[0] for n in range(10_000, 10_200)])
-    scores, found = seen.search_cls(queries, 10)
-    exact_scores, exact = seen.search_cls(queries, 10, exactly=True)
+    scores, found, _ = seen.search_cls(queries, 10)
+    exact_scores, exact, _ = seen.search_cls(queries, 10, exactly=True)
     overlap = [len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)]
     assert np.mean(overlap) >= 0.97
     same = found == exact
@@ -75,8 +78,8 @@ def test_without_the_file_the_answers_are_exact(folder, tmp_path):
     try:
         without = snapshot(folder)
         queries = seen.cls(np.arange(0, N, 50))
-        scores, found = without.search_cls(queries, 10)
-        exact_scores, exact = seen.search_cls(queries, 10, exactly=True)
+        scores, found, _ = without.search_cls(queries, 10)
+        exact_scores, exact, _ = seen.search_cls(queries, 10, exactly=True)
         assert (found == exact).all()
         assert (scores == exact_scores).all()
         assert without.vectors_damaged
@@ -101,6 +104,8 @@ def test_without_the_file_the_answers_are_exact(folder, tmp_path):
         (["meta.number:100..109"], lambda n: 100 <= n < 110),
         (["meta.name with.dot:n5"], lambda n: n == 5),
         (["-meta.absent:1"], lambda n: True),
+        (["meta.text:..5"], lambda n: False),
+        (['meta.a"b:1'], lambda n: n == 9),
         (["size:200"], lambda n: True),
         (["size:201.."], lambda n: False),
     ],
@@ -108,12 +113,12 @@ def test_without_the_file_the_answers_are_exact(folder, tmp_path):
 def test_filters_mean_what_they_say_and_give_k_when_k_match(folder, filters, keep):
     seen = snapshot(folder)
     catalog = Catalog.open(folder.catalog, writable=False)
-    conditions = parse_filters(filters, sources=catalog.sources())
+    conditions = parse_filters(filters)
     ids = catalog.matching(conditions)
     expected = {n + 1 for n in range(N) if keep(n)}
     assert set(ids.tolist()) == expected
     allowed = seen.allowed(ids)
-    _, found = seen.search_cls(features(3)[0][None], 20, allowed=allowed)
+    _, found, _ = seen.search_cls(features(3)[0][None], 20, allowed=allowed)
     found = found[found >= 0]
     assert len(found) == min(20, len(expected))
     assert {int(seen.id_at[p]) for p in found} <= expected
@@ -127,8 +132,8 @@ def test_a_filter_too_wide_to_scan_goes_through_the_lists_and_still_gives_k(fold
     for share in (0.5, 0.05, 0.004):
         allowed = np.random.default_rng(3).random(N) < share
         queries = np.stack([features(n)[0] for n in range(20_000, 20_040)])
-        _, found = seen.search_cls(queries, 10, allowed=allowed)
-        _, truth = seen.search_cls(queries, 10, allowed=allowed, exactly=True)
+        _, found, _ = seen.search_cls(queries, 10, allowed=allowed)
+        _, truth, _ = seen.search_cls(queries, 10, allowed=allowed, exactly=True)
         assert (found >= 0).sum() == (truth >= 0).sum()
         assert np.isin(found[found >= 0], everything[allowed]).all()
         overlap = [len(set(a) & set(b)) / 10 for a, b in zip(found, truth, strict=True)]
@@ -150,7 +155,7 @@ def test_updates_and_removals_are_seen_by_the_next_snapshot_only(tmp_path):
     new = after.positions_of(np.array([8]))
     assert (after.cls(new)[0] == features(900)[0]).all()
     assert after.positions_of(np.array([1, 2, 3])).tolist()[:2] == [-1, -1]
-    _, found = after.search_cls(features(0)[0][None], 40)
+    _, found, _ = after.search_cls(features(0)[0][None], 40)
     assert 1 not in {int(after.id_at[p]) for p in found[0] if p >= 0}
 
 
@@ -192,3 +197,46 @@ def test_one_removed_row_is_gone_after_compaction(tmp_path):
         store.remove(store.catalog.items([50]))
         compact(store)
     assert len(snapshot(folder).id_at) == 99
+
+
+def test_recall_holds_when_most_of_the_file_is_no_longer_used(tmp_path):
+    folder = create(tmp_path / "x")
+    with writer(folder) as store:
+        fill(store, range(2_000), per_batch=500)
+        refresh_vectors(store)
+        store.remove(store.catalog.items([n for n in range(1, 2_001) if n % 20]))
+    seen = snapshot(folder)
+    queries = np.stack([features(n)[0] for n in range(30_000, 30_200)])
+    _, found, exactly = seen.search_cls(queries, 10)
+    _, truth, _ = seen.search_cls(queries, 10, exactly=True)
+    assert not exactly
+    overlap = [len(set(a) & set(b)) / 10 for a, b in zip(found, truth, strict=True)]
+    assert np.mean(overlap) >= 0.97
+
+
+@pytest.mark.parametrize("column", ["row = 999", "row = -1", "segment = 77"])
+def test_a_catalog_that_points_nowhere_is_reported_not_searched(tmp_path, column):
+    folder = create(tmp_path / "x")
+    with writer(folder) as store:
+        fill(store, range(20), per_batch=10)
+        store.catalog._connection.execute("PRAGMA foreign_keys=OFF")
+        with store.catalog.write() as db:
+            db.execute(f"UPDATE items SET {column} WHERE id = 3")
+    with pytest.raises(UnusableIndex, match="item 3 lies in a row that is not there"):
+        snapshot(folder)
+    report = verify(folder, full=True)
+    assert not report.ok
+    assert any("3" in problem for problem in report.problems)
+
+
+def test_many_segments_are_merged_with_few_open_files(tmp_path):
+    folder = create(tmp_path / "x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with writer(folder) as store:
+        fill(store, range(300), per_batch=1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        try:
+            assert compact(store).segments_after == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert verify(folder, full=True).ok
