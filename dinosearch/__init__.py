@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from dinosearch.encoders import Encoder, load_encoder
     from dinosearch.errors import DinoSearchError
     from dinosearch.geometry import Box
-    from dinosearch.image_index import ImageIndex, create, verify
-    from dinosearch.image_index import open_index as open
+    from dinosearch.image_index import ImageIndex
     from dinosearch.indexing import AddReport
+    from dinosearch.opening import create, verify
+    from dinosearch.opening import open_index as open
     from dinosearch.search.engine import Hit
 
 # Resolved when first used (PEP 562), so that `import dinosearch` costs nothing.
@@ -28,10 +29,10 @@ _HOMES = {
     "Encoder": ("dinosearch.encoders", "Encoder"),
     "Hit": ("dinosearch.search.engine", "Hit"),
     "ImageIndex": ("dinosearch.image_index", "ImageIndex"),
-    "create": ("dinosearch.image_index", "create"),
+    "create": ("dinosearch.opening", "create"),
     "load_encoder": ("dinosearch.encoders", "load_encoder"),
-    "open": ("dinosearch.image_index", "open_index"),
-    "verify": ("dinosearch.image_index", "verify"),
+    "open": ("dinosearch.opening", "open_index"),
+    "verify": ("dinosearch.opening", "verify"),
 }
 
 __all__ = [

@@ -21,6 +21,7 @@ LAYERS = {
     "indexing": 2,
     "search": 2,
     "image_index": 3,
+    "opening": 3,
     "evaluation": 4,
     "cli": 4,
 }

@@ -62,7 +62,7 @@ def demo(folder: str | None, work: str | None, count: int, drawn: bool, as_json:
     name = "demo-drawn" if drawn else "demo"
     folder, results = folder or f"indexes/{name}", Path(work or name)
     stage = _drawn_stage(results, count) if drawn else _photograph_stage(results, count)
-    from dinosearch.image_index import open_or_create
+    from dinosearch.opening import open_or_create
 
     with open_or_create(folder, encoder="mini") as index:
         note(f"indexing {count} pictures with {index.encoder.name} on {index.encoder.device}")

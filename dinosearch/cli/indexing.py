@@ -60,8 +60,8 @@ def index(
     """
     # From here on, not later: a signal while the encoder loads must end cleanly too.
     stop = StopRequest()
-    from dinosearch.image_index import open_or_create
     from dinosearch.indexing import annotator_for, check_sources
+    from dinosearch.opening import open_or_create
 
     # Before an index is made whose encoder and size could not be changed any more.
     check_sources(sources)

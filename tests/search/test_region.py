@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import dinosearch
 from dinosearch.errors import InvalidInput
@@ -125,3 +126,26 @@ def test_regions_that_cannot_be(index, region, message):
 def test_a_region_goes_with_one_picture(index):
     with pytest.raises(InvalidInput, match="one picture"):
         index.search([1, 2], region=(0, 0, 50, 50))
+
+
+def test_the_box_is_in_pixels_of_the_upright_picture(tmp_path):
+    """Stored lying on its side, with an EXIF tag that says so; wider than the crop shows."""
+    upright = np.concatenate(
+        [pixels(plain(GREY)), pixels(planted(GREY, PART, 6, 1)), pixels(plain(GREY))], axis=1
+    )
+    lying = Image.fromarray(np.rot90(upright).copy())  # shown upright when turned clockwise
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "p").mkdir()
+    lying.save(tmp_path / "p" / "a.png", exif=exif)
+    green = pixels(plain((40, 160, 90)))
+    query = np.concatenate([pixels(planted((40, 160, 90), PART, 4, 4)), green, green], axis=1)
+    for fit, size in (("crop", SIZE), ("pad", 3 * SIZE)):
+        with dinosearch.create(tmp_path / fit, encoder="colour", size=size, fit=fit) as index:
+            index.add(tmp_path / "p")
+            item = index.item(1)
+            assert (item.width, item.height) == (3 * SIZE, SIZE)
+            (hit,) = index.search(query, k=1, region=cells(4, 4, 7, 6))
+            truth = Box(SIZE + PATCH, 6 * PATCH, SIZE + 3 * PATCH, 9 * PATCH)
+            assert hit.box
+            assert hit.box.iou(truth) > 0.9, (fit, hit.box)
