@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,23 +55,32 @@ def download(
     name: str, folder: str | None, base_url: str | None, sha256: str | None, as_json: bool
 ) -> None:
     """Fetch the official weights of NAME; an interrupted download goes on."""
-    from pathlib import Path
+    path = fetch_with_bar(name, folder=folder, base_url=base_url, sha256=sha256)
+    if as_json:
+        document({"name": name, "path": str(path), "bytes": path.stat().st_size})
+    else:
+        line(str(path))
 
+
+def fetch_with_bar(
+    name: str,
+    *,
+    folder: str | None = None,
+    base_url: str | None = None,
+    sha256: str | None = None,
+) -> Path:
+    """Fetch the official weights of `name`, showing how far it is; returns the file."""
     from dinosearch.encoders.download import download as fetch
     from dinosearch.encoders.weights import OFFICIAL
 
     with _Bar() as bar:
-        path = fetch(
+        return fetch(
             name,
             Path(folder) if folder else None,
             base_url=base_url or OFFICIAL,
             progress=bar,
             sha256=sha256,
         )
-    if as_json:
-        document({"name": name, "path": str(path), "bytes": path.stat().st_size})
-    else:
-        line(str(path))
 
 
 class _Bar:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from dinosearch.cli.encoders import fetch_with_bar
 from dinosearch.cli.output import document, json_option, line, note
 from dinosearch.cli.progress import ProgressDisplay
 from dinosearch.cli.stopping import StopRequest
@@ -60,12 +61,15 @@ def index(
     """
     # From here on, not later: a signal while the encoder loads must end cleanly too.
     stop = StopRequest()
+    from dinosearch.encoders.weights import VARIANTS
     from dinosearch.indexing import annotator_for, check_sources
     from dinosearch.opening import open_or_create
 
     # Before an index is made whose encoder and size could not be changed any more.
     check_sources(sources)
     annotator_for(labels)
+    if download and encoder in VARIANTS and weights is None:
+        fetch_with_bar(encoder)
     with open_or_create(
         folder,
         encoder=encoder,
