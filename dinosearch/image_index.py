@@ -342,13 +342,20 @@ class ImageIndex:
     ) -> Encoder:
         """Load the encoder with other options than those the index was made with.
 
-        Where an option is None, the index's own counts. Raises `EncoderMismatch` when what
-        they ask for is another encoder.
+        Where an option is None, the index's own counts; `weights` says where the weights
+        are now, when they have moved. Raises `EncoderMismatch` when what the options ask
+        for is another encoder.
         """
         made = self._made_with
+        if name in (None, "auto"):
+            name = made["name"]
+        if name == made["name"] and weights is None and os.path.exists(made["weights"] or ""):
+            weights = made["weights"]
+        if weights is not None and str(name).endswith((".pth", ".safetensors")):
+            name, weights = weights, None  # the file is all there is to a checkpoint
         encoder = load_encoder(
-            made["name"] if name in (None, "auto") else name,
-            weights=weights or (made["weights"] if name in (None, "auto", made["name"]) else None),
+            name,
+            weights=weights,
             size=size or made["size"],
             fit=fit or made["fit"],
             device=device,

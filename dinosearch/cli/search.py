@@ -39,6 +39,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="FILTER",
     help="[-]key:value with key label, path, split, date, size or meta.NAME.",
 )
+@click.option("--weights", type=click.Path(), metavar="FILE", help="The encoder's, if moved.")
 @click.option("--exact", is_flag=True, help="Compare with every picture.")
 @click.option("--save", type=click.Path(), metavar="sheet.png", help="Draw query and hits.")
 @json_option
@@ -51,6 +52,7 @@ def search(
     region: tuple[float, ...] | None,
     mask: str | None,
     where: tuple[str, ...],
+    weights: str | None,
     exact: bool,
     save: str | None,
     as_json: bool,
@@ -64,6 +66,8 @@ def search(
     if region is not None and mask is not None:
         raise InvalidInput("give --region or --mask, not both")
     with dinosearch.open(folder) as index:
+        if weights is not None:
+            index.use_encoder(weights=weights)
         marked: Any = region
         if mask is not None:
             pixels, _ = index.pixels(mask)
