@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dinosearch.encoders import Encoder, Fingerprint, load_encoder
 from dinosearch.errors import (
     EncoderMismatch,
+    EncoderUnavailable,
     InvalidInput,
     UnusableIndex,
 )
@@ -351,8 +352,15 @@ class ImageIndex:
             name = made["name"]
         if name == made["name"] and weights is None and os.path.exists(made["weights"] or ""):
             weights = made["weights"]
-        if weights is not None and str(name).endswith((".pth", ".safetensors")):
-            name, weights = weights, None  # the file is all there is to a checkpoint
+        if str(name).endswith((".pth", ".safetensors")):
+            # The file is all there is to a checkpoint.
+            name, weights = weights or name, None
+            if name == made["name"] and not os.path.exists(name):
+                raise EncoderUnavailable(
+                    f"{self._folder.root} was made with the weights {name}, which are not there"
+                    " any more: say where they are now, with --weights FILE or"
+                    " index.use_encoder(weights=FILE)"
+                )
         encoder = load_encoder(
             name,
             weights=weights,
