@@ -63,10 +63,12 @@ def write_segment(
     with h5py.File(
         name, "w", driver="core", backing_store=False, block_size=expected, libver="latest"
     ) as file:
-        file.attrs["format"] = "dinosearch-segment"
+        # Text of fixed length: HDF5 keeps other text in a heap without a checksum, and reading
+        # a damaged heap has been seen never to end (libhdf5 2.0).
+        file.attrs["format"] = np.bytes_("dinosearch-segment")
         file.attrs["layout_version"] = LAYOUT_VERSION
-        file.attrs["fingerprint"] = fingerprint
-        file.attrs["grid"] = json.dumps(list(grid))
+        file.attrs["fingerprint"] = np.bytes_(fingerprint)
+        file.attrs["grid"] = np.bytes_(json.dumps(list(grid)))
         file.create_dataset("ids", data=np.asarray(ids, dtype="<i8"))
         file.create_dataset("cls", data=cls)
         stored = file.create_dataset(
@@ -125,9 +127,9 @@ class Segment:
             with h5py.File(self._path, "r", locking=False) as file:
                 if file.attrs["layout_version"] != LAYOUT_VERSION:
                     raise self._damaged("its layout version is not known")
-                if file.attrs["fingerprint"] != fingerprint:
+                if self._text(file, "fingerprint") != fingerprint:
                     raise self._damaged("it was written for another encoder")
-                rows, cols = json.loads(file.attrs["grid"])
+                rows, cols = json.loads(self._text(file, "grid"))
                 self.grid = (int(rows), int(cols))
                 for name in ("ids", "cls", "tokens", "checks"):
                     dataset = file.get(name, getlink=True)
@@ -159,6 +161,11 @@ class Segment:
         outside = (self._offsets < 0) | (self._offsets + token_bytes > end)
         if outside.any() or self._cls_offset is None or self._cls_offset < 0:
             raise self._damaged("some of its rows are not there")
+
+    def _text(self, file: h5py.File, name: str) -> str:
+        if file.attrs.get_id(name).dtype.kind != "S":
+            raise self._damaged(f"its {name} is not text of fixed length")
+        return bytes(file.attrs[name]).decode()
 
     def _place_chunk(self, chunk: h5py.h5d.StoreInfo) -> None:
         row = chunk.chunk_offset[0]

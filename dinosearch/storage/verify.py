@@ -106,7 +106,8 @@ def _check_files(
             report.bytes_read += row.bytes
             if sha256_of(path) != row.sha256:
                 report.problems.append(f"{path} has changed since it was sealed")
-            _check_rows(folder, row, mine, report, fingerprint)
+            else:
+                _check_rows(folder, row, mine, report, fingerprint)
     if index is not None:
         path = folder.derived / index.name
         remedy = "it is derived: the next `index` or `compact` builds it anew"
