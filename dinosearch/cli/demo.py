@@ -105,7 +105,7 @@ def _ask(
     if not quiet:
         marked = f" --region {','.join(f'{v:g}' for v in region)}" if region else ""
         line()
-        line(f"{title}  (search {query} --in {index.path}{marked})")
+        line(f"{title}  (search {query} --in {os.path.relpath(index.path)}{marked})")
         for rank, hit in enumerate(answer.hits[:5], 1):
             box = "  box " + ",".join(f"{v:.0f}" for v in hit.box) if hit.box else ""
             line(f"  {rank}  {hit.score:.3f}  {Path(hit.path).name}  {', '.join(hit.labels)}{box}")

@@ -182,9 +182,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view: everything read inside belongs to one generation."""
-        with self._transaction("BEGIN DEFERRED") as connection:
-            yield connection
+        """One consistent view: everything read inside belongs to one generation.
+
+        Values read inside that cannot be what was written, such as no number where there
+        must be one, are damage too: `UnusableIndex`.
+        """
+        try:
+            with self._transaction("BEGIN DEFERRED") as connection:
+                yield connection
+        except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
+            raise UnusableIndex(
+                f"{self.path} holds values that make no sense ({error}): run `dinosearch verify"
+                f" --in {self.path.parent}`, and restore the folder from a copy"
+            ) from error
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

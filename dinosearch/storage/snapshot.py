@@ -51,22 +51,22 @@ class Snapshot:
             live = {row.id: row for row in catalog.live_segments()}
             self.vector_row = catalog.vector_index()
             places = catalog.places()
-        covered = self.vector_row.segments if self.vector_row else ()
-        if self.vector_row and not set(covered) <= set(live):
-            self.vector_row, covered = None, ()
-        order = [*covered, *(key for key in live if key not in set(covered))]
-        self.segment_rows: list[SegmentRow] = [live[key] for key in order]
-        starts = np.cumsum([0, *(row.rows for row in self.segment_rows)]).astype(np.int64)
-        self._starts = starts
-        self.covered = int(starts[len(covered)])
-        _check_places(places, live, catalog)
-        number_of = np.full(max(live, default=0) + 1, -1, dtype=np.int64)
-        number_of[order] = np.arange(len(order))
-        self.ids: NDArray[np.int64] = places[:, 0]
-        self._position_of_id = starts[number_of[places[:, 1]]] + places[:, 2]
-        self.id_at = np.full(int(starts[-1]), -1, dtype=np.int64)
-        self.id_at[self._position_of_id] = self.ids
-        self.live: NDArray[np.bool_] = self.id_at >= 0
+            covered = self.vector_row.segments if self.vector_row else ()
+            if self.vector_row and not set(covered) <= set(live):
+                self.vector_row, covered = None, ()
+            order = [*covered, *(key for key in live if key not in set(covered))]
+            self.segment_rows: list[SegmentRow] = [live[key] for key in order]
+            starts = np.cumsum([0, *(row.rows for row in self.segment_rows)]).astype(np.int64)
+            self._starts = starts
+            self.covered = int(starts[len(covered)])
+            _check_places(places, live, catalog)
+            number_of = np.full(max(live, default=0) + 1, -1, dtype=np.int64)
+            number_of[order] = np.arange(len(order))
+            self.ids: NDArray[np.int64] = places[:, 0]
+            self._position_of_id = starts[number_of[places[:, 1]]] + places[:, 2]
+            self.id_at = np.full(int(starts[-1]), -1, dtype=np.int64)
+            self.id_at[self._position_of_id] = self.ids
+            self.live: NDArray[np.bool_] = self.id_at >= 0
         self._open: dict[str, Segment] = {}
         self._vectors: VectorIndex | None = None
         self._vectors_failed = False
