@@ -72,19 +72,30 @@ def _set_up_pillow() -> None:
 
 
 def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_CORE, 0)
     # Nothing but stderr is written to a file, and libtiff can write a great deal of it.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_STDERR_BYTES, _STDERR_BYTES))
+    _lower(resource.RLIMIT_FSIZE, _STDERR_BYTES)
     size = _statm()[0]
     if size:
-        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+        _lower(resource.RLIMIT_AS, size + MEMORY)
+
+
+def _lower(limit: int, value: int) -> None:
+    """Set a limit of this process, unless it is lower already (`ulimit` of the user)."""
+    hard = resource.getrlimit(limit)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(limit, (value, value))
 
 
 def _limit_time(seconds: float) -> None:
     """Bound the processor time of the next picture, for when nobody watches the clock."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = math.ceil(used.ru_utime + used.ru_stime + seconds) + 5
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
 
 
 def _empty_stderr() -> None:

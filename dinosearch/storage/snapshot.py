@@ -55,6 +55,7 @@ class Snapshot:
             if self.vector_row and not set(covered) <= set(live):
                 self.vector_row, covered = None, ()
             order = [*covered, *(key for key in live if key not in set(covered))]
+            _check_counts(live, catalog)
             self.segment_rows: list[SegmentRow] = [live[key] for key in order]
             starts = np.cumsum([0, *(row.rows for row in self.segment_rows)]).astype(np.int64)
             self._starts = starts
@@ -207,6 +208,17 @@ class Snapshot:
             scores[row, : len(order)] = values[order]
             where[row, : len(order)] = candidates[order]
         return scores, where, False
+
+
+def _check_counts(live: dict[int, SegmentRow], catalog: Catalog) -> None:
+    """Raise `UnusableIndex` for a count of rows that no file of that size can hold."""
+    for row in live.values():
+        if not 0 < row.rows <= row.bytes:  # a damaged count must not ask for terabytes
+            raise UnusableIndex(
+                f"{catalog.path} is damaged: it says that {row.name} holds {row.rows} rows; run"
+                f" `dinosearch verify --in {catalog.path.parent}` and restore the folder from a"
+                " copy"
+            )
 
 
 def _check_places(places: NDArray[np.int64], live: dict[int, SegmentRow], catalog: Catalog) -> None:

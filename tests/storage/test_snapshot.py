@@ -229,6 +229,17 @@ def test_a_catalog_that_points_nowhere_is_reported_not_searched(tmp_path, column
     assert any("3" in problem for problem in report.problems)
 
 
+def test_a_count_that_no_file_could_hold_asks_for_no_memory(tmp_path):
+    folder = create(tmp_path / "x")
+    with writer(folder) as store:
+        fill(store, range(20))
+        with store.catalog.write() as db:
+            db.execute("UPDATE segments SET rows = ?", [10**13])
+    with pytest.raises(UnusableIndex, match="holds 10000000000000 rows"):
+        snapshot(folder)
+    assert not verify(folder, full=True).ok
+
+
 def test_many_segments_are_merged_with_few_open_files(tmp_path):
     folder = create(tmp_path / "x")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
