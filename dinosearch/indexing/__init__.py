@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dinosearch.indexing.annotations import annotator_for
-from dinosearch.indexing.pipeline import add_pictures, check_sources
+from dinosearch.indexing.pipeline import add_pictures
 from dinosearch.indexing.report import AddReport, Progress
+from dinosearch.indexing.sources import check_sources
 
 __all__ = ["AddReport", "Progress", "add_pictures", "annotator_for", "check_sources"]

@@ -9,30 +9,22 @@ content is known are not encoded.
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from dinosearch.encoders import Encoder, EncodingFailed
 from dinosearch.errors import InvalidInput
-from dinosearch.images import Decoder, Found, Picture, Refusal, find_files
+from dinosearch.images import Decoder, Found, Picture, Refusal
 from dinosearch.images.reasons import state_of
 from dinosearch.indexing.annotations import Annotator
+from dinosearch.indexing.committer import Committer
 from dinosearch.indexing.report import AddReport, Progress
+from dinosearch.indexing.sources import check_sources, find_all, is_gone, is_unmounted
 from dinosearch.storage.catalog import Catalog, Item
 from dinosearch.storage.upkeep import refresh_vectors
 from dinosearch.storage.writer import Annotation, Batch, Origin, Row, Trouble, Writer
-
-BATCH_ROWS = 256
-BATCH_TOKEN_BYTES = 256 << 20
-BATCH_SECONDS = 10.0
-BATCH_SECONDS_ROWS = 16
-BATCH_SECONDS_MOST = 60.0
-"""A batch closes at 256 pictures (or that many bytes of tokens), after 10 s with at least
-16 pictures, or after 60 s: small enough to lose, large enough for the disk."""
 
 
 def add_pictures(
@@ -60,13 +52,7 @@ def add_pictures(
     try:
         roots = check_sources(sources)
         progress(Progress("finding"))
-        # A file that several sources hold belongs to the first.
-        found: dict[str, tuple[Found, str]] = {}
-        for root in roots:
-            under = root if os.path.isdir(root) else os.path.dirname(root)
-            for one in find_files(root):
-                found.setdefault(one.path, (one, under))
-        run.go(list(found.values()), workers)
+        run.go(find_all(roots), workers)
         if not run.report.stopped:
             run.look_for_vanished(roots, prune)
             run.refresh_vectors()
@@ -76,30 +62,6 @@ def add_pictures(
         run.close()
     run.report.seconds = time.monotonic() - started
     return run.report
-
-
-def check_sources(sources: Sequence[str]) -> list[str]:
-    """Absolute sources in the order given, each once.
-
-    Raises `InvalidInput` when there is none, or when one does not exist.
-    """
-    roots = list(dict.fromkeys(os.path.abspath(os.fsdecode(source)) for source in sources))
-    if not roots:
-        raise InvalidInput("name at least one folder or file of pictures")
-    for root in roots:
-        if not os.path.lexists(root):
-            raise InvalidInput(f"there is no file or folder {root}: name one that exists")
-    return roots
-
-
-def is_gone(path: str) -> bool:
-    """True only for a file that is known not to be there: not when looking is forbidden."""
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
 
 
 class _Stopped(Exception):
@@ -127,19 +89,15 @@ class _Run:
         self._progress = progress
         # A connection of its own, so that looking up does not wait for a commit.
         self._catalog = Catalog.open(writer.folder.catalog, writable=False)
-        self._batch = Batch()
-        self._batch_opened = time.monotonic()
-        self._batch_bytes = 0
+        self._out = Committer(writer, self._on_commit)
         self._waiting: list[tuple[Picture, str, Item | None]] = []
         self._known: dict[str, tuple[Found, str, Item | None]] = {}
         self._taken_ids: set[int] = set()
-        self._committer = ThreadPoolExecutor(1, "dinosearch-commit")
-        self._commit: Future[None] | None = None
         self._total = self._done = self._committed = 0
         self._found: Sequence[tuple[Found, str]] = ()
 
     def close(self) -> None:
-        self._committer.shutdown(wait=True)
+        self._out.close()
         self._catalog.close()
 
     def go(self, found: Sequence[tuple[Found, str]], workers: int | None) -> None:
@@ -153,12 +111,11 @@ class _Run:
                     self._refuse(result, *self._known.pop(result.path))
                 else:
                     self._take(result)
-                self._commit_if_due()
+                self._out.commit_if_due(self._done)
         self.report.stopped = self._stop()
         if not self.report.stopped:
             self._encode()
-        self._flush()
-        self._await_commit()
+        self._out.finish(self._done)
 
     # -- deciding --------------------------------------------------------------------
 
@@ -202,7 +159,7 @@ class _Run:
     def _take(self, picture: Picture) -> None:
         _, source, item = self._known.pop(picture.path)
         if item is not None and item.sha256 == picture.sha256:
-            self._batch.moved.append((item.id, _origin(picture, source)))
+            self._out.batch.moved.append((item.id, _origin(picture, source)))
             self._unchanged(item, source)
             return
         if item is None:
@@ -214,7 +171,7 @@ class _Run:
                 return
             old = self._moved_from(picture)
             if old is not None:
-                self._batch.moved.append((old.id, _origin(picture, source)))
+                self._out.batch.moved.append((old.id, _origin(picture, source)))
                 self.report.updated += 1
                 self.report.moved += 1
                 self._annotate(picture.path, source, None)
@@ -229,24 +186,16 @@ class _Run:
         for item in self._catalog.items_of_content(picture.sha256):
             if item.id in self._taken_ids or not is_gone(item.path):
                 continue
-            if self._is_unmounted(self._catalog.source_of(item.id)):
+            if is_unmounted(self._catalog.source_of(item.id)):
                 continue  # a copy elsewhere must not take the id of a picture that will be back
             self._taken_ids.add(item.id)
             return item
         return None
 
-    @staticmethod
-    def _is_unmounted(source: str | None) -> bool:
-        """Whether a source looks like the folder of a drive that is not plugged in: empty."""
-        try:
-            return source is not None and not os.listdir(source)
-        except OSError:
-            return False
-
     def _unchanged(self, item: Item, source: str) -> None:
         self.report.unchanged += 1
         if self._catalog.failure_at(item.path) is not None:
-            self._batch.recovered.append(item.path)
+            self._out.batch.recovered.append(item.path)
         self._annotate(item.path, source, item)
         self._done += 1
         self._tell()
@@ -260,7 +209,7 @@ class _Run:
             return
         if item is not None:
             self.report.relabelled += 1
-        self._batch.annotations.append(annotation)
+        self._out.batch.annotations.append(annotation)
 
     def _is_known(self, annotation: Annotation, item: Item) -> bool:
         labels, split, metadata = annotation.labels, annotation.split, annotation.metadata
@@ -284,7 +233,7 @@ class _Run:
     def _trouble(
         self, path: str, source: str, state: str, code: str, detail: str, size: int, mtime_ns: int
     ) -> None:
-        self._batch.troubles.append(Trouble(path, source, state, code, detail, size, mtime_ns))
+        self._out.batch.troubles.append(Trouble(path, source, state, code, detail, size, mtime_ns))
         if state == "refused":
             self.report.refused += 1
         else:
@@ -292,7 +241,7 @@ class _Run:
         self._done += 1
         self._tell()
 
-    # -- encoding and committing -----------------------------------------------------
+    # -- encoding -----------------------------------------------------
 
     def _encode(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -318,7 +267,7 @@ class _Run:
         ):
             tokens = patches.astype(np.float16)
             tokens[~picture.grid.shown.ravel()] = 0  # padding must match nothing
-            self._batch.rows.append(
+            self._out.add(
                 Row(
                     origin=_origin(picture, source),
                     cls=cls,
@@ -333,7 +282,6 @@ class _Run:
                     item=item.id if item else None,
                 )
             )
-            self._batch_bytes += tokens.nbytes
             if item is None:
                 self.report.added += 1
             else:
@@ -343,36 +291,9 @@ class _Run:
             self._done += 1
         self._tell()
 
-    def _commit_if_due(self) -> None:
-        age = time.monotonic() - self._batch_opened
-        rows = len(self._batch.rows)
-        if (
-            rows >= BATCH_ROWS
-            or len(self._batch.troubles) >= BATCH_ROWS
-            or self._batch_bytes >= BATCH_TOKEN_BYTES
-            or (age > BATCH_SECONDS and rows >= BATCH_SECONDS_ROWS)
-            or (age > BATCH_SECONDS_MOST and self._batch)
-        ):
-            self._flush()
-
-    def _flush(self) -> None:
-        """Hand the open batch to the committer; waits for the one before it."""
-        self._await_commit()
-        batch, done = self._batch, self._done
-        self._batch, self._batch_bytes = Batch(), 0
-        self._batch_opened = time.monotonic()
-
-        def commit() -> None:
-            self._writer.commit(batch)
-            self._committed = done
-            self._tell()
-
-        self._commit = self._committer.submit(commit)
-
-    def _await_commit(self) -> None:
-        commit, self._commit = self._commit, None
-        if commit is not None:
-            commit.result()
+    def _on_commit(self, done: int) -> None:
+        self._committed = done
+        self._tell()
 
     def _tell(self) -> None:
         self._progress(Progress("indexing", self._total, self._done, self._committed))
@@ -386,7 +307,7 @@ class _Run:
             here = [(item, path) for item, path in self._catalog.paths_under(root)]
             gone_here = [item for item, path in here if is_gone(path)]
             # An unmounted drive looks like an empty folder; it must not empty the index.
-            if prune and here and len(gone_here) == len(here) and self._is_unmounted(root):
+            if prune and here and len(gone_here) == len(here) and is_unmounted(root):
                 raise InvalidInput(
                     f"{root} is empty, so nothing is pruned: is its drive mounted? To take its"
                     f" pictures out of the index, remove them: dinosearch remove {root}"
@@ -424,8 +345,7 @@ class _Run:
                 self.report.unmatched.append(path)
             else:
                 self._annotate(path, os.path.dirname(path), item)
-        self._flush()
-        self._await_commit()
+        self._out.finish(self._done)
 
 
 def _origin(picture: Picture, source: str) -> Origin:

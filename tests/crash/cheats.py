@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dinosearch.indexing import pipeline
+from dinosearch.indexing import committer
 from dinosearch.storage import folder, segments, vectors, writer
 from dinosearch.storage.folder import Sealed
 
@@ -47,14 +47,13 @@ def commit_before_sealing() -> None:
 
 def acknowledge_early() -> None:
     """A batch is called committed when it is handed over, before it is."""
-    real = pipeline._Run._flush
+    real = committer.Committer.hand_over
 
-    def flush(self: pipeline._Run) -> None:
-        self._committed = self._done
-        self._tell()
-        real(self)
+    def hand_over(self: committer.Committer, done: int) -> None:
+        self._committed(done)
+        real(self, done)
 
-    pipeline._Run._flush = flush  # type: ignore[method-assign]
+    committer.Committer.hand_over = hand_over  # type: ignore[method-assign]
 
 
 def no_fsync() -> None:

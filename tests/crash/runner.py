@@ -34,13 +34,13 @@ from dinosearch.cli import main
 from dinosearch.encoders.colour import Colour
 from dinosearch.errors import DinoSearchError
 from dinosearch.images import Decoder, Picture, Refusal
-from dinosearch.indexing import pipeline
+from dinosearch.indexing import committer, pipeline
 from dinosearch.storage import folder, upkeep, vectors, writer
 from tests.crash import cheats
 from tests.crash.steps import Steps
 
 _CONSTANTS: dict[str, Any] = {
-    "BATCH_ROWS": pipeline,
+    "BATCH_ROWS": committer,
     "SMALLEST": vectors,
     "DEAD_GRACE_S": writer,
     "TOKEN_BUDGET": upkeep,

@@ -9,7 +9,7 @@ import pytest
 
 import dinosearch
 from dinosearch.errors import InvalidInput
-from dinosearch.indexing.pipeline import is_gone
+from dinosearch.indexing.sources import is_gone
 from tests.painting import BLUE, GREEN, RED, SIZE, noise, plain, save
 
 
@@ -171,7 +171,7 @@ def test_stopping_ends_after_what_is_encoded(index, tmp_path):
 
 
 def test_progress_never_calls_committed_what_is_not(index, tmp_path, monkeypatch):
-    monkeypatch.setattr("dinosearch.indexing.pipeline.BATCH_ROWS", 10)
+    monkeypatch.setattr("dinosearch.indexing.committer.BATCH_ROWS", 10)
     for seed in range(45):
         save(tmp_path / "p" / f"{seed:02d}.png", noise(seed))
     wrong = []
