@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 log = logging.getLogger(__name__)
 
+BUSY_S = 30.0
+"""How long to wait for another process that uses the file."""
+
 _TABLE = "CREATE TABLE IF NOT EXISTS thumbs(sha256 TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
 
@@ -53,7 +56,7 @@ class Thumbnails:
             log.warning("%s: %s; %d thumbnails are not kept", self._path, error, len(rows))
 
     def _insert(self, rows: list[tuple[str, bytes]]) -> None:
-        connection = sqlite3.connect(self._path, timeout=30)
+        connection = sqlite3.connect(self._path, timeout=BUSY_S)
         try:
             # Derived data: worth a transaction, not worth waiting for the disk.
             connection.execute("PRAGMA synchronous=OFF")
@@ -82,7 +85,7 @@ class Thumbnails:
         if not self._path.exists():
             return
         try:
-            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+            connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
             try:
                 connection.execute("PRAGMA secure_delete=ON")
                 stored = {row[0] for row in connection.execute("SELECT sha256 FROM thumbs")}

@@ -98,6 +98,10 @@ def test_two_copies_are_two_items(index, tmp_path):
     first = save(tmp_path / "p" / "a.png", plain(RED))
     shutil.copy(first, tmp_path / "p" / "b.png")
     assert index.add(tmp_path / "p").added == 2
+    shutil.copy(first, tmp_path / "p" / "later.png")
+    report = index.add(tmp_path / "p")
+    assert (report.added, report.moved, report.unchanged) == (1, 0, 2)
+    assert index.item(1).path == str(first)
 
 
 def test_a_time_beyond_what_64_bits_hold_is_no_trouble(index, tmp_path):

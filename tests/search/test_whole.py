@@ -182,3 +182,24 @@ def test_an_index_that_is_dropped_is_no_reader_any_more(tmp_path):
         done = other.compact()
         assert (done.segments_before, done.segments_after, done.waiting_for_readers) == (3, 1, 0)
         assert len(list((tmp_path / "x" / "segments").iterdir())) == 1
+
+
+def test_compaction_waits_for_a_reader_with_the_old_files(tmp_path):
+    for seed in range(3):
+        save(tmp_path / "p" / f"{seed}.png", noise(seed))
+        with (
+            dinosearch.open(tmp_path / "x")
+            if seed
+            else dinosearch.create(tmp_path / "x", encoder="colour", size=SIZE) as index
+        ):
+            index.add(tmp_path / "p")
+    segments = tmp_path / "x" / "segments"
+    with dinosearch.open(tmp_path / "x") as reader, dinosearch.open(tmp_path / "x") as other:
+        done = other.compact()
+        assert (done.segments_after, done.waiting_for_readers) == (1, 3)
+        assert len(list(segments.iterdir())) == 4
+        assert len(reader.search(1, k=3)) == 3
+    with dinosearch.open(tmp_path / "x") as index:
+        assert index.compact().waiting_for_readers == 0
+        assert len(list(segments.iterdir())) == 1
+        assert len(index.search(1, k=3)) == 3

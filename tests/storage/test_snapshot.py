@@ -140,6 +140,18 @@ def test_a_filter_too_wide_to_scan_goes_through_the_lists_and_still_gives_k(fold
         assert np.mean(overlap) >= 0.95
 
 
+def test_k_come_back_when_the_lists_near_the_query_hold_no_match(folder, monkeypatch):
+    monkeypatch.setattr("dinosearch.storage.snapshot.SCAN_BELOW", 0)
+    seen = snapshot(folder)
+    for number in range(40_000, 40_010):
+        query = features(number)[0][None]
+        everything = np.concatenate(seen.cls_blocks()) @ query[0]
+        allowed = everything < np.quantile(everything, 0.5)  # all that is far from the query
+        _, found, _ = seen.search_cls(query, 1_000, allowed=allowed)
+        assert (found >= 0).sum() == 1_000
+        assert allowed[found[0]].all()
+
+
 def test_updates_and_removals_are_seen_by_the_next_snapshot_only(tmp_path):
     folder = create(tmp_path / "x")
     with writer(folder) as store:
