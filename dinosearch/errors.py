@@ -48,13 +48,6 @@ class EncoderUnavailable(DinoSearchError):
     exit_code = 4
 
 
-class GenerationMoved(DinoSearchError):
-    """A writer has committed since the snapshot in use was taken: take a new one.
-
-    Readers meet and handle it inside; it does not reach callers.
-    """
-
-
 class DiskFull(DinoSearchError):
     """The disk is full, or too nearly full to start another batch."""
 

@@ -70,7 +70,7 @@ class ImageIndex:
             ) from error
         if encoder is not None:
             self._check_encoder(encoder)
-        self._reader = Reader(folder, catalog, fingerprint=self.fingerprint.digest)
+        self._reader = Reader(folder, fingerprint=self.fingerprint.digest)
         self._queries = Queries(self.view, lambda: self.encoder, lambda: self.decoder)
 
     def __enter__(self) -> Self:
@@ -232,12 +232,12 @@ class ImageIndex:
         wanted = [where] if isinstance(where, str) else where
         filters = parse_filters(text for text in wanted if text)
 
-        # Encoded once, however often a writer makes us ask again.
+        # Encoded before asking: a view of the catalog is not held longer than needed.
         asked = self._queries.encoded(queries, marked)
         encoded = time.perf_counter()
 
-        def ask(snapshot: Snapshot) -> Answer:
-            engine = Engine(snapshot, self._catalog, self.view)
+        def ask(snapshot: Snapshot, catalog: Catalog) -> Answer:
+            engine = Engine(snapshot, catalog, self.view)
             pictures = [
                 engine.stored(one, with_patches=marked is not None) if isinstance(one, int) else one
                 for one in asked
@@ -300,7 +300,7 @@ class ImageIndex:
     def info(self) -> dict[str, Any]:
         """Facts about the index: items, encoder, recall, bytes and more."""
         return {
-            **self._reader.ask(lambda now: facts(self._folder, self._catalog, now)),
+            **self._reader.ask(lambda now, catalog: facts(self._folder, catalog, now)),
             "encoder": self._made_with["name"],
             "precision": self._made_with["precision"],
             "fingerprint": self.fingerprint.to_dict(),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.errors import GenerationMoved, InvalidInput
+from dinosearch.errors import InvalidInput
 from dinosearch.geometry import Box, PatchGrid, Region, View, check_fit
 from dinosearch.scoring import maxsim, top_k
 from dinosearch.search.regions import RegionQuery, best_box
@@ -85,7 +84,10 @@ def check_combine(combine: str) -> Combine:
 
 
 class Engine:
-    """Answers on one snapshot; `view` is the encoder's."""
+    """Answers on one snapshot and a catalog that sees the same generation.
+
+    `view` is the encoder's.
+    """
 
     def __init__(self, snapshot: Snapshot, catalog: Catalog, view: View) -> None:
         self._snapshot = snapshot
@@ -94,16 +96,13 @@ class Engine:
 
     def stored(self, item_id: int, *, with_patches: bool) -> QueryPicture:
         """The features of a picture that the index holds. Raises `InvalidInput` for no such id."""
-        with self._same_generation():
-            item = self._catalog.item(item_id)
-        position = -1
-        if item is not None:
-            position = int(self._snapshot.positions_of(np.array([item_id]))[0])
-        if item is None or position < 0:
+        item = self._catalog.item(item_id)
+        if item is None:
             raise InvalidInput(
                 f"the index holds no picture with id {item_id}: `dinosearch info` counts them,"
                 " and each search prints the ids it finds"
             )
+        position = int(self._snapshot.positions_of(np.array([item_id]))[0])
         cls = self._snapshot.cls(np.array([position]))[0]
         patches = self._snapshot.tokens(position) if with_patches else np.empty((0, 0), np.float16)
         return QueryPicture(cls, patches, self.grid_of(item))
@@ -172,29 +171,18 @@ class Engine:
         hits = self._hits(ranked.tolist(), scores[ranked].tolist(), part)
         return Answer(hits, _timing(started), True, searched)
 
-    @contextmanager
-    def _same_generation(self) -> Iterator[None]:
-        """What is read from the catalog inside belongs to the snapshot's generation."""
-        with self._catalog.read():
-            if self._catalog.generation() != self._snapshot.generation:
-                raise GenerationMoved("the index has a newer generation")
-            yield
-
     def _allowed(self, conditions: Sequence[Condition]) -> tuple[NDArray[np.bool_] | None, int]:
         """bool [positions] or None for all, and how many items that is."""
         if not conditions:
             return None, len(self._snapshot)
-        with self._same_generation():
-            ids = self._catalog.matching(conditions)
-        allowed = self._snapshot.allowed(ids)
+        allowed = self._snapshot.allowed(self._catalog.matching(conditions))
         return allowed, int(allowed.sum())
 
     def _hits(
         self, positions: Sequence[int], scores: Sequence[float], part: RegionQuery | None = None
     ) -> list[Hit]:
         ids = [int(self._snapshot.id_at[position]) for position in positions]
-        with self._same_generation():
-            items = self._catalog.items(ids)
+        items = self._catalog.items(ids)
         hits = []
         for position, item, score in zip(positions, items, scores, strict=True):
             hits.append(

@@ -1,4 +1,4 @@
-"""The reader: always the newest generation, and a second try when files were replaced."""
+"""The reader: each question is asked of one whole generation, the newest there is."""
 
 from __future__ import annotations
 
@@ -10,73 +10,93 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from dinosearch.errors import GenerationMoved, UnusableIndex
+from dinosearch.errors import UnusableIndex
 from dinosearch.storage.catalog import Catalog
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.snapshot import Snapshot
 
 T = TypeVar("T")
 
-_TRIES = 3
-
 
 class Reader:
-    """Snapshots of an index for any number of threads, from opening to `close`.
+    """Asks for any number of threads, from opening to `close`.
 
-    A shared lock on the manifest tells compaction that somebody reads; it lets go with
-    the process, so a killed reader holds nothing back.
+    Each question has a connection to the catalog of its own, and one transaction on it:
+    whatever a writer commits meanwhile, snapshot and catalog belong together. A shared
+    lock on the manifest tells compaction that somebody reads; it goes with the process,
+    so a killed reader holds nothing back.
     """
 
-    def __init__(self, folder: Folder, catalog: Catalog, *, fingerprint: str) -> None:
+    def __init__(self, folder: Folder, *, fingerprint: str) -> None:
         self._folder = folder
-        self._catalog = catalog
         self._fingerprint = fingerprint
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
-        self._data_version: tuple[int, int] | None = None
-        self._handle = os.open(folder.manifest, os.O_RDONLY | os.O_CLOEXEC)
+        self._idle: list[Catalog] = []
+        self._closed = False
+        handle = os.open(folder.manifest, os.O_RDONLY | os.O_CLOEXEC)
+        self._handle = handle
         # An index that is dropped without being closed must not count as a reader for ever.
-        self._let_go = weakref.finalize(self, os.close, self._handle)
-        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        self._let_go = weakref.finalize(self, os.close, handle)
+        fcntl.flock(handle, fcntl.LOCK_SH)
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             self._snapshot = None
+            for catalog in self._idle:
+                catalog.close()
+            self._idle.clear()
             self._let_go()
 
-    def snapshot(self) -> Snapshot:
-        """The newest generation; the same object until a writer has committed."""
-        with self._lock:
-            version = self._catalog.data_version()
-            # Asked before reading: a commit in between shows as one more change.
-            if self._snapshot is None or version != self._data_version:
-                self._snapshot = Snapshot(
-                    self._folder,
-                    self._catalog,
-                    fingerprint=self._fingerprint,
-                    previous=self._snapshot,
-                )
-                self._data_version = version
-            return self._snapshot
+    def ask(self, work: Callable[[Snapshot, Catalog], T]) -> T:
+        """Do `work` on the newest generation.
 
-    def ask(self, work: Callable[[Snapshot], T]) -> T:
-        """Do `work` on the newest generation; again if a writer commits meanwhile.
-
-        `work` says so by `GenerationMoved`, and files that were replaced under it show as
-        `UnusableIndex`; an error that no newer generation explains is real, and passes.
-        The last try holds one view of the catalog, which other threads then wait for.
+        Files of a generation go ten minutes after they were replaced. A question that
+        takes longer may miss one, and is asked once more, of the generation that replaced
+        it; an error that no newer generation explains is real, and passes.
         """
-        for _ in range(_TRIES):
-            snapshot = self.snapshot()
+        with self._catalog() as catalog:
+            generation = -1
             try:
-                return work(snapshot)
-            except GenerationMoved:
-                continue
+                with catalog.view():
+                    generation = catalog.generation()
+                    return work(self._snapshot_of(catalog), catalog)
             except UnusableIndex:
-                if self.snapshot().generation == snapshot.generation:
+                if catalog.generation() == generation:
                     raise
-        with self._catalog.read():
-            return work(self.snapshot())
+            with catalog.view():
+                return work(self._snapshot_of(catalog), catalog)
+
+    def _snapshot_of(self, catalog: Catalog) -> Snapshot:
+        """The snapshot of the generation that a transaction sees."""
+        generation = catalog.generation()
+        with self._lock:
+            snapshot = self._snapshot
+        if snapshot is None or snapshot.generation != generation:
+            snapshot = Snapshot(
+                self._folder, catalog, fingerprint=self._fingerprint, previous=snapshot
+            )
+            with self._lock:
+                self._snapshot = snapshot
+        return snapshot
+
+    @contextmanager
+    def _catalog(self) -> Iterator[Catalog]:
+        """A connection that no other thread uses meanwhile."""
+        with self._lock:
+            catalog = self._idle.pop() if self._idle else None
+        if catalog is None:
+            catalog = Catalog.open(self._folder.catalog, writable=False)
+        try:
+            catalog.refresh()
+            yield catalog
+        finally:
+            with self._lock:
+                if not self._closed:
+                    self._idle.append(catalog)
+            if self._closed:
+                catalog.close()
 
     @contextmanager
     def stepped_aside(self) -> Iterator[None]:

@@ -83,6 +83,8 @@ CREATE TABLE vector_index(
 """
 
 
+_BUSY_MS = 30_000
+
 Stamp = tuple[int, int, bool]
 
 
@@ -98,7 +100,6 @@ class Database:
         self._connection = connection
         self._lock = threading.RLock()
         self._frozen_at: Stamp | None = None
-        self._reopened = 0
 
     @classmethod
     def create(cls, path: Path, meta: dict[str, str]) -> Self:
@@ -120,7 +121,7 @@ class Database:
 
         A reader shares the log of a writer. Where SQLite cannot set that up (read-only
         media, a folder of somebody else's, with no writer about) the file is read as the
-        unchanging thing it is then, and `data_version` notices when it changes after all.
+        unchanging thing it is then, and `refresh` notices when it changes after all.
         A log that nobody can read there is an error, because what it holds would be
         missing.
         """
@@ -152,9 +153,13 @@ class Database:
     @classmethod
     def _open(cls, path: Path, uri: str) -> Self:
         try:
-            # Transactions are opened and closed by hand: isolation_level=None.
+            # Transactions are opened and closed by hand: no isolation level.
             connection = sqlite3.connect(
-                uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+                uri,
+                uri=True,
+                timeout=_BUSY_MS / 1000,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except sqlite3.Error as error:
             raise _sqlite_error(error, path) from error
@@ -181,14 +186,19 @@ class Database:
             raise _sqlite_error(error, self.path) from error
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view: everything read inside belongs to one generation.
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view: everything read inside belongs to one generation."""
+        with self._transaction("BEGIN DEFERRED") as connection:
+            yield connection
 
-        Values read inside that cannot be what was written, such as no number where there
-        must be one, are damage too: `UnusableIndex`.
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A `view` for reading values: those that cannot be what was written are damage.
+
+        Such as no number where there must be one: `UnusableIndex`.
         """
         try:
-            with self._transaction("BEGIN DEFERRED") as connection:
+            with self.view() as connection:
                 yield connection
         except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
             raise UnusableIndex(
@@ -220,21 +230,21 @@ class Database:
                 connection.rollback()
                 raise
 
-    def data_version(self) -> tuple[int, int]:
-        """A value that changes when another connection has committed. Cheap."""
-        with self._lock, self._errors():
+    def refresh(self) -> None:
+        """Notice that a file which was read as unchanging has changed after all."""
+        with self._lock:
             if self._frozen_at is not None and _stamp(self.path) != self._frozen_at:
                 fresh = type(self).open(self.path, writable=False)
                 self._connection.close()
                 self._connection, self._frozen_at = fresh._connection, fresh._frozen_at
-                self._reopened += 1
-            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            return self._reopened, int(version)
 
     def checkpoint(self) -> None:
         """Move the log into the main file, so that the folder can be copied or frozen."""
         with self._lock, self._errors():
+            # A reader in the middle of a long question would be waited for; the next will do.
+            self._connection.execute("PRAGMA busy_timeout=1000")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
     def shrink(self) -> None:
         """Give the space of deleted rows back to the disk."""

@@ -144,29 +144,59 @@ def test_an_answer_says_whether_everything_was_compared(index, corpus):
 
 
 def test_answers_stay_whole_while_a_writer_commits_between_their_parts(tmp_path, monkeypatch):
-    """A commit right after scoring: the answer is that of one generation, the newer one."""
+    """A commit right after scoring: the answer is wholly that of the generation asked."""
     from dinosearch.search.engine import Engine
 
     red = save(tmp_path / "p" / "red.png", plain(RED))
     save(tmp_path / "p" / "blue.png", plain(BLUE))
     with dinosearch.create(tmp_path / "x", encoder="colour", size=SIZE) as index:
-        index.add(tmp_path / "p")
+        index.add(tmp_path / "p", labels="folders")
         original = Engine._hits
         calls: list[int] = []
 
         def hits_after_a_commit(self, *arguments):
             if not calls:
-                save(red, plain(WHITE))
+                save(red, plain(WHITE), scale=2)
                 with dinosearch.open(tmp_path / "x") as other:
                     other.add(tmp_path / "p")
+                    other.remove(tmp_path / "p" / "blue.png")
+                    other.compact()
             calls.append(1)
             return original(self, *arguments)
 
         monkeypatch.setattr(Engine, "_hits", hits_after_a_commit)
-        hits = index.search(pixels(plain(RED)), k=2)
-        assert len(calls) == 2, "asked again on the newer generation"
-        score = {hit.path: hit.score for hit in hits}
-        assert score[str(red)] == pytest.approx(cosine(RED, WHITE), abs=1e-3)
+        before = index.search(pixels(plain(RED)), k=2, region=(0, 0, SIZE, SIZE))
+        assert [hit.path for hit in before] == [str(red), str(tmp_path / "p" / "blue.png")]
+        assert [hit.score for hit in before] == pytest.approx([1, 0], abs=1e-3)
+        assert list(before[0].box or ()) == [0, 0, SIZE, SIZE], (
+            "the size it had, not the one it has now"
+        )
+        after = index.search(pixels(plain(RED)), k=2, region=(0, 0, SIZE, SIZE))
+        assert [hit.path for hit in after] == [str(red)]
+        assert after[0].score == pytest.approx(cosine(RED, WHITE), abs=1e-3)
+        assert list(after[0].box or ()) == [0, 0, 2 * SIZE, 2 * SIZE]
+
+
+def test_many_threads_ask_beside_a_writer(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    for seed in range(40):
+        save(tmp_path / "p" / f"{seed}.png", noise(seed))
+    with dinosearch.create(tmp_path / "x", encoder="colour", size=SIZE) as index:
+        index.add(tmp_path / "p")
+
+        def ask(number):
+            hits = index.search(1 + number % 30, k=30, where=f"size:{SIZE}..")
+            return len(hits), hits[0].id == 1 + number % 30
+
+        with ThreadPoolExecutor(4) as threads:
+            asked = [threads.submit(ask, number) for number in range(300)]
+            with dinosearch.open(tmp_path / "x") as other:
+                for seed in range(40, 46):
+                    save(tmp_path / "p" / f"{seed}.png", noise(seed))
+                    other.add(tmp_path / "p")
+                    other.remove(tmp_path / "p" / f"{seed}.png")
+            assert {one.result() for one in asked} == {(30, True)}
 
 
 def test_an_index_that_is_dropped_is_no_reader_any_more(tmp_path):
