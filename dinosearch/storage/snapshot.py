@@ -60,6 +60,7 @@ class Snapshot:
             starts = np.cumsum([0, *(row.rows for row in self.segment_rows)]).astype(np.int64)
             self._starts = starts
             self.covered = int(starts[len(covered)])
+            self._covered_segments = len(covered)
             _check_places(places, live, catalog)
             number_of = np.full(max(live, default=0) + 1, -1, dtype=np.int64)
             number_of[order] = np.arange(len(order))
@@ -108,9 +109,9 @@ class Snapshot:
         mask[positions[positions >= 0]] = True
         return mask
 
-    def cls_blocks(self) -> list[NDArray[np.float32]]:
-        """float32 [n_i, D] per segment, in the order of positions, mapped from the files."""
-        return [self.segment(number).cls for number in range(len(self.segment_rows))]
+    def cls_blocks(self, start: int = 0) -> list[NDArray[np.float32]]:
+        """float32 [n_i, D] per segment from number `start` on, mapped from the files."""
+        return [self.segment(number).cls for number in range(start, len(self.segment_rows))]
 
     def cls(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 [n, D]: the unit CLS vectors of some positions."""
@@ -190,20 +191,20 @@ class Snapshot:
         selector = None if inside.all() else inside
         # A few more than asked: their order by half-precision score is not quite the true one.
         found = index.search(queries, k + 10, allowed=selector, nprobe=nprobe)
-        rest = np.flatnonzero(chosen[self.covered :]) + self.covered
+        newer = self.cls_blocks(self._covered_segments)
+        newer_scores, newer_found = exact(newer, queries, k, chosen[self.covered :])
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         where = np.full((len(queries), k), -1, dtype=np.int64)
-        newer = self.cls(rest) if len(rest) else None
         for row, query in enumerate(queries):
             near = found[row][found[row] >= 0]
-            if len(near) + len(rest) < min(k, matches):
+            recent = newer_found[row] >= 0
+            if len(near) + int(recent.sum()) < min(k, matches):
                 part = exact(self.cls_blocks(), query[None], k, chosen)
                 scores[row], where[row] = part[0][0], part[1][0]
                 continue
-            candidates = np.concatenate([near, rest])
-            values = self.cls(near) @ query if len(near) else np.empty(0, np.float32)
-            if newer is not None:
-                values = np.concatenate([values, newer @ query])
+            near_scores = self.cls(near) @ query if len(near) else np.empty(0, np.float32)
+            candidates = np.concatenate([near, newer_found[row][recent] + self.covered])
+            values = np.concatenate([near_scores, newer_scores[row][recent]])
             order = np.lexsort((candidates, -values))[:k]
             scores[row, : len(order)] = values[order]
             where[row, : len(order)] = candidates[order]

@@ -20,7 +20,7 @@ from dinosearch.storage import vectors
 from dinosearch.storage.catalog import SegmentRow
 from dinosearch.storage.folder import Folder, discard
 from dinosearch.storage.segments import Segment, write_segment
-from dinosearch.storage.snapshot import allow_open_files
+from dinosearch.storage.snapshot import Snapshot, allow_open_files
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.writer import Writer
 
@@ -30,9 +30,6 @@ UNCOVERED_SHARE = 0.1
 
 MOST_AT_ONCE = 256
 """Segments merged in one go; each is an open file."""
-
-UNUSED_SHARE = 0.5
-"""... or when more than this share of its rows are no longer used."""
 
 TOKEN_BUDGET = 256 << 20
 """Bytes of tokens in one merged segment, which are held in memory while it is written."""
@@ -54,22 +51,21 @@ def refresh_vectors(
         covered = set(row.segments)
         path = folder.derived / row.name
         newer = sum(segment.rows for segment in live if segment.id not in covered)
-        unused = sum(segment.rows for segment in live) - count
         intact = path.is_file() and path.stat().st_size == row.bytes
         known = covered <= {segment.id for segment in live}
-        stale = newer > UNCOVERED_SHARE * count or unused > UNUSED_SHARE * row.rows
-        if intact and known and not stale:
+        if intact and known and newer <= UNCOVERED_SHARE * count:
             return False
-    blocks, alive = _vectors_of(writer, live)
+    seen = Snapshot(folder, catalog, fingerprint=writer.fingerprint, previous=None)
+    blocks = seen.cls_blocks()
     folder.check_space(sum(block.nbytes for block in blocks) // 2, min_free=writer.min_free)
-    built = vectors.build(folder, blocks, alive, progress=progress)
+    built = vectors.build(folder, blocks, seen.live, progress=progress)
     with catalog.write() as db:
         db.execute("DELETE FROM vector_index")
         db.execute(
             "INSERT INTO vector_index VALUES(?,?,?,?,?,?,?,?,?)",
             [
                 *(built.sealed.name, built.sealed.bytes, built.sealed.sha256),
-                json.dumps([segment.id for segment in live]),
+                json.dumps([segment.id for segment in seen.segment_rows]),
                 *(built.rows, built.nlist, built.nprobe),
                 *(built.recall, built.recall_queries),
             ],
@@ -77,22 +73,6 @@ def refresh_vectors(
     if row is not None:
         discard(folder.derived / row.name)
     return True
-
-
-def _vectors_of(
-    writer: Writer, live: Sequence[SegmentRow]
-) -> tuple[list[NDArray[np.float32]], NDArray[np.bool_]]:
-    """CLS vectors per segment, and which of all those rows items point to."""
-    places = writer.catalog.places()
-    blocks, masks = [], []
-    for row in live:
-        segment = Segment(writer.folder, row, fingerprint=writer.fingerprint)
-        blocks.append(segment.cls)
-        segment.close()
-        mask = np.zeros(row.rows, dtype=bool)
-        mask[places[places[:, 1] == row.id, 2]] = True
-        masks.append(mask)
-    return blocks, np.concatenate(masks)
 
 
 def _drop(writer: Writer, name: str) -> None:

@@ -263,3 +263,13 @@ def test_many_segments_are_merged_with_few_open_files(tmp_path):
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert verify(folder, full=True).ok
+
+
+def test_removals_do_not_have_the_file_built_again_and_again(tmp_path):
+    folder = create(tmp_path / "x")
+    with writer(folder) as store:
+        fill(store, range(3_000), per_batch=500)
+        assert refresh_vectors(store)
+        store.remove(store.catalog.items(list(range(1, 1_801))))
+        refresh_vectors(store)
+        assert not refresh_vectors(store), "nothing has changed since"
