@@ -1,13 +1,11 @@
-"""From an upright picture to the numbers a model is fed, without torch.
+"""From an upright picture to the square a model is shown, without torch.
 
 Every decoder process imports this file, so it needs Pillow and numpy only. It follows
-torchvision's v2 transforms `Resize(size, BICUBIC, antialias=True)`, `CenterCrop(size)`,
-`ToDtype(float32, scale=True)`, `Normalize(MEAN, STD)` to the bit; the tests compare the two.
+torchvision's v2 transforms `Resize(size, BICUBIC, antialias=True)` and `CenterCrop(size)`
+to the bit, and `torch_encoder.normalised` what comes after; the tests compare them.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,20 +45,3 @@ def make_view(image: Image.Image, grid: PatchGrid) -> NDArray[np.uint8]:
     y1 = min(grid.scaled_height, grid.top + grid.size)
     view[y0 - grid.top : y1 - grid.top, x0 - grid.left : x1 - grid.left] = pixels[y0:y1, x0:x1]
     return view
-
-
-def normalise(
-    views: NDArray[np.uint8],
-    mean: Sequence[float] = MEAN,
-    std: Sequence[float] = STD,
-) -> NDArray[np.float32]:
-    """float32 [N, 3, S, S] of uint8 [N, S, S, 3]: `(value / 255 - mean) / std` per channel."""
-    if views.dtype != np.uint8 or views.ndim != 4 or views.shape[3] != 3:
-        raise ValueError(f"views must be uint8 [N, S, S, 3], not {views.dtype} {views.shape}")
-    # The order of the float32 roundings is torchvision's: multiply, subtract, divide.
-    levels = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
-    out = np.empty((len(views), 3, *views.shape[1:3]), dtype=np.float32)
-    for channel in range(3):
-        table = (levels - np.float32(mean[channel])) / np.float32(std[channel])
-        out[:, channel] = table[views[..., channel]]
-    return out

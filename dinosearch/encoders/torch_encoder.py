@@ -86,7 +86,8 @@ class TorchEncoder(Encoder):
 def normalised(views: Tensor, mean: Triple, std: Triple) -> Tensor:
     """float32 [N, 3, S, S] of uint8 [N, S, S, 3], on the device where `views` are.
 
-    To the bit what `preprocess.normalise` computes: multiply, subtract, divide in fp32.
+    `(value / 255 - mean) / std` per channel, to the bit what torchvision's v2 `ToDtype`
+    and `Normalize` compute: multiply, subtract, divide in fp32.
     """
     shape = (1, 3, 1, 1)
     pixels = views.permute(0, 3, 1, 2).float() * float(np.float32(1 / 255))
