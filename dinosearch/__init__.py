@@ -16,34 +16,56 @@ if TYPE_CHECKING:
     from dinosearch.errors import DinoSearchError
     from dinosearch.geometry import Box
     from dinosearch.image_index import ImageIndex
-    from dinosearch.indexing import AddReport
+    from dinosearch.images import meaning_of
+    from dinosearch.indexing import AddReport, Changes
+    from dinosearch.indexing import Progress as AddProgress
     from dinosearch.opening import create, verify
     from dinosearch.opening import open_index as open
-    from dinosearch.search.engine import Hit
+    from dinosearch.scoring import knee
+    from dinosearch.search.evidence import Evidence
+    from dinosearch.search.queries import Query
+    from dinosearch.search.question import Answer, Hit
+    from dinosearch.storage.catalog import Item
 
 # Resolved when first used (PEP 562), so that `import dinosearch` costs nothing.
 _HOMES = {
+    "AddProgress": ("dinosearch.indexing", "Progress"),
     "AddReport": ("dinosearch.indexing", "AddReport"),
+    "Answer": ("dinosearch.search.question", "Answer"),
     "Box": ("dinosearch.geometry", "Box"),
+    "Changes": ("dinosearch.indexing", "Changes"),
     "DinoSearchError": ("dinosearch.errors", "DinoSearchError"),
     "Encoder": ("dinosearch.encoders", "Encoder"),
-    "Hit": ("dinosearch.search.engine", "Hit"),
+    "Evidence": ("dinosearch.search.evidence", "Evidence"),
+    "Hit": ("dinosearch.search.question", "Hit"),
     "ImageIndex": ("dinosearch.image_index", "ImageIndex"),
+    "Item": ("dinosearch.storage.catalog", "Item"),
+    "Query": ("dinosearch.search.queries", "Query"),
     "create": ("dinosearch.opening", "create"),
+    "knee": ("dinosearch.scoring", "knee"),
     "load_encoder": ("dinosearch.encoders", "load_encoder"),
+    "meaning_of": ("dinosearch.images", "meaning_of"),
     "open": ("dinosearch.opening", "open_index"),
     "verify": ("dinosearch.opening", "verify"),
 }
 
 __all__ = [
+    "AddProgress",
     "AddReport",
+    "Answer",
     "Box",
+    "Changes",
     "DinoSearchError",
     "Encoder",
+    "Evidence",
     "Hit",
     "ImageIndex",
+    "Item",
+    "Query",
     "create",
+    "knee",
     "load_encoder",
+    "meaning_of",
     "open",
     "verify",
 ]

@@ -83,6 +83,24 @@ class Box(NamedTuple):
         union = self.area + other.area - common
         return common / union if union > 0 else 0.0
 
+    @classmethod
+    def of_fractions(
+        cls, x: float, y: float, w: float, h: float, *, width: int, height: int
+    ) -> Box:
+        """Pixels of the rectangle at `x`, `y` of size `w` x `h`, in fractions of a picture.
+
+        A hair beyond the edge, as rounded decimals have it, is the edge.
+        """
+        box = cls(x * width, y * height, (x + w) * width, (y + h) * height)
+        return box._replace(
+            x1=width if 0 < box.x1 - width < 1e-6 * width else box.x1,
+            y1=height if 0 < box.y1 - height < 1e-6 * height else box.y1,
+        )
+
+    def fractions(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """x, y, w, h as fractions of a picture of `width` x `height` pixels."""
+        return self.x0 / width, self.y0 / height, self.width / width, self.height / height
+
 
 @dataclass(frozen=True)
 class View:
@@ -174,6 +192,17 @@ class PatchGrid:
     def patches(self) -> int:
         """Number of cells, `rows * cols`."""
         return self.rows * self.cols
+
+    @property
+    def window(self) -> Box:
+        """The square in picture pixels; padding reaches outside the picture."""
+        sx, sy = self.width / self.scaled_width, self.height / self.scaled_height
+        return Box(
+            self.left * sx,
+            self.top * sy,
+            (self.left + self.cols * self.cell) * sx,
+            (self.top + self.rows * self.cell) * sy,
+        )
 
     @property
     def cell_width(self) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,18 +19,21 @@ from dinosearch.errors import (
     InvalidInput,
     UnusableIndex,
 )
-from dinosearch.geometry import Region, View
+from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts
-from dinosearch.indexing import AddReport, Progress, add_pictures
+from dinosearch.indexing import AddReport, Changes, Progress, add_pictures, find_changes
 from dinosearch.indexing.annotations import annotator_for
-from dinosearch.search.engine import Answer, Engine, Hit, check_combine, check_k
+from dinosearch.search.engine import grid_of
+from dinosearch.search.evidence import Evidence
 from dinosearch.search.filters import parse_filters
-from dinosearch.search.queries import Queries, several
+from dinosearch.search.queries import Queries, Query, several
+from dinosearch.search.question import Answer, Hit, Question
 from dinosearch.search.reader import Reader
+from dinosearch.search.searcher import Searcher
 from dinosearch.storage.catalog import Catalog, Failure, Item
+from dinosearch.storage.conditions import Condition
 from dinosearch.storage.facts import facts
 from dinosearch.storage.folder import Folder
-from dinosearch.storage.snapshot import Snapshot
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.upkeep import Compaction
 from dinosearch.storage.upkeep import compact as compact_index
@@ -72,6 +73,7 @@ class ImageIndex:
             self._check_encoder(encoder)
         self._reader = Reader(folder, fingerprint=self.fingerprint.digest)
         self._queries = Queries(self.view, lambda: self.encoder, lambda: self.decoder)
+        self._searcher = Searcher(self._reader, self._queries, self.view)
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +199,7 @@ class ImageIndex:
     ) -> list[Hit]:
         """The k pictures that answer best, best first.
 
-        query    a path, an id, a PIL image or a uint8 array [H, W, 3]; or several of them
+        query    a path, an id, a PIL image, a uint8 array [H, W, 3] or a `Query`; or several
         region   the part that is looked for: `(x0, y0, x1, y1)` in pixels of the upright
                  picture, a mask [H, W], or (row, col) pairs of patches
         where    filters such as `"label:scratch"`, joined by and
@@ -216,43 +218,78 @@ class ImageIndex:
         query: Any,
         *,
         k: int = 10,
+        offset: int = 0,
         region: Any = None,
         where: str | Sequence[str] = (),
         combine: str = "mean",
         exact: bool = False,
+        nprobe: int | None = None,
+        weight: float = 1.0,
+        position: bool = False,
+        distinct: bool = False,
+        percentiles: bool = False,
     ) -> Answer:
-        """Like `search`, with timings and how the hits were found."""
-        started = time.perf_counter()
-        check_k(k)
-        checked = check_combine(combine)
+        """Like `search`, with timings and how the hits were found, and more to say.
+
+        offset       leave out so many of the best
+        nprobe       lists of the IVF index to look into, instead of as many as its recall
+                     needs
+        weight       with a region: how much it counts, in [0, 1]; the rest is the whole
+                     picture's cosine
+        position     with a region: its patches count only near their place in the query,
+                     within a tenth of the view
+        distinct     show pictures of equal content once; the hit's `copies` counts the rest
+        percentiles  place each score among those of random pairs of the index
+        """
         queries = several(query)
-        marked = None if region is None else Region.parse(region)
-        if marked is not None and len(queries) != 1:
-            raise InvalidInput("a region goes with one picture: give one query, or no region")
-        wanted = [where] if isinstance(where, str) else where
-        filters = parse_filters(text for text in wanted if text)
+        question = Question.of(
+            queries=len(queries),
+            region=region,
+            k=k,
+            offset=offset,
+            where=where,
+            combine=combine,
+            exact=exact,
+            nprobe=nprobe,
+            weight=weight,
+            position=position,
+            distinct=distinct,
+            percentiles=percentiles,
+        )
+        return self._searcher.answer(queries, question)
 
-        # Encoded before asking: a view of the catalog is not held longer than needed.
-        asked = self._queries.encoded(queries, marked)
-        encoded = time.perf_counter()
+    def query(self, picture: Any, *, region: Any = None, max_pixels: int | None = None) -> Query:
+        """A picture to ask with again and again, decoded and encoded once.
 
-        def ask(snapshot: Snapshot, catalog: Catalog) -> Answer:
-            engine = Engine(snapshot, catalog, self.view)
-            pictures = [
-                engine.stored(one, with_patches=marked is not None) if isinstance(one, int) else one
-                for one in asked
-            ]
-            if marked is None:
-                return engine.whole(pictures, k, combine=checked, conditions=filters, exactly=exact)
-            return engine.region(pictures[0], marked, k, conditions=filters)
+        `picture` as in `search`, but not an id, which needs no encoding; or a `Query`, whose
+        features of a window that shows `region` are then at hand too. A file whose content
+        the index holds is not encoded: its stored features serve. With `max_pixels` a
+        larger picture is refused. Raises `InvalidInput`, `PictureRefused`.
+        """
+        return self._searcher.query(picture, region, max_pixels=max_pixels)
 
-        answer = self._reader.ask(ask)
-        timing = {
-            "encode": round((encoded - started) * 1000, 3),
-            **answer.timing_ms,
-            "total": round((time.perf_counter() - started) * 1000, 3),
-        }
-        return replace(answer, timing_ms=timing)
+    def explain(
+        self, query: Any, hit: Hit | int, *, region: Any = None, position: bool = False,
+        pairs: int = 12,
+    ) -> Evidence:  # fmt: skip
+        """Why a picture answers: heat maps over both pictures, matched patches, the box.
+
+        `query`, `region` and `position` as in `answer`; `hit` is a hit or an id; `pairs` is
+        how many matches to name at most. Raises what `search` raises.
+        """
+        question = Question.of(queries=1, region=region, position=position)
+        return self._searcher.explain(query, _id_of(hit), question, pairs=pairs)
+
+    def explain_patch(
+        self, query: Any, hit: Hit | int, patch: tuple[int, int], *, of: str = "query"
+    ) -> Evidence:
+        """What is like one patch, (row, col) of the query or, with `of="hit"`, of the hit.
+
+        The heat maps hold its cosine to every patch of both pictures.
+        """
+        if of not in ("query", "hit"):
+            raise InvalidInput(f"of is {of!r}: use query or hit")
+        return self._searcher.explain_patch(query, _id_of(hit), patch, of_query=of == "query")
 
     # -- looking ---------------------------------------------------------------------
 
@@ -263,12 +300,38 @@ class ImageIndex:
             raise InvalidInput(f"the index holds no picture with id {item_id}")
         return item
 
+    def items(
+        self, *, where: str | Sequence[str] = (), after: int = 0, limit: int = 100
+    ) -> list[Item]:
+        """The first `limit` items beyond the id `after` that match the filters, by id."""
+        return self._catalog.page(_conditions(where), after=after, limit=limit)
+
+    def count(self, *, where: str | Sequence[str] = ()) -> int:
+        """Number of items that match the filters."""
+        return self._catalog.count(_conditions(where))
+
+    def copies(self, item_id: int) -> list[int]:
+        """The other items whose file has the same content, by id."""
+        item = self.item(item_id)
+        return [o.id for o in self._catalog.items_of_content(item.sha256) if o.id != item.id]
+
+    def grid(self, item: Item) -> PatchGrid:
+        """Where the patches of an item lie in its picture."""
+        return grid_of(item, self.view)
+
     def thumbnail(self, item_id: int) -> bytes:
         """JPEG of at most 256 pixels a side. Raises `InvalidInput`, `PictureRefused`."""
         item = self.item(item_id)
         thumbnail = Thumbnails(self._folder).get(item.sha256)
         # Derived, so it may be gone; then it is made again, from what the file holds now.
         return thumbnail or self._queries.decode(item.path).thumbnail
+
+    def preview(self, path: str | PathLike[str], *, max_side: int) -> bytes:
+        """JPEG of a picture file, upright, without metadata, no side longer than `max_side`.
+
+        Raises `InvalidInput`, `PictureRefused`.
+        """
+        return self._queries.jpeg(path, max_side=max_side)
 
     def pixels(
         self, path: str | PathLike[str], *, max_side: int | None = None
@@ -309,6 +372,10 @@ class ImageIndex:
     def failures(self) -> list[Failure]:
         """Files that were seen and are not items, with the reason, by path."""
         return self._catalog.failures()
+
+    def changes(self, *, stop: Callable[[], bool] = lambda: False) -> Changes:
+        """What has come, changed and gone in the index's sources since they were indexed."""
+        return find_changes(self._catalog, stop=stop)
 
     def verify(
         self, *, full: bool = False, progress: Callable[[str], None] = lambda step: None
@@ -385,3 +452,11 @@ class ImageIndex:
                 f" {encoder.fingerprint} ({'; '.join(differences)}): use the encoder of the index,"
                 " or index the pictures into a new folder"
             )
+
+
+def _id_of(hit: Hit | int) -> int:
+    return hit.id if isinstance(hit, Hit) else hit
+
+
+def _conditions(where: str | Sequence[str]) -> list[Condition]:
+    return parse_filters([where] if isinstance(where, str) else where)

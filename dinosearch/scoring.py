@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,16 +18,26 @@ def similarities(query: NDArray[np.float32], tokens: NDArray[np.floating]) -> ND
     return cosines
 
 
-def maxsim(query: NDArray[np.float32], tokens: NDArray[np.floating]) -> NDArray[np.float32]:
+def maxsim(
+    query: NDArray[np.float32],
+    tokens: NDArray[np.floating],
+    *,
+    near: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
     """float32 [b]: how well each of b pictures holds the query's patches, in [-1, 1].
 
     For every query token the best cosine among the picture's tokens, averaged over the
     query's tokens (Khattab and Zaharia, "ColBERT", 2020, equation 3, divided by m).
-    `query` [m, Dp], `tokens` [b, P, Dp], unit rows.
+    `query` [m, Dp], `tokens` [b, P, Dp], unit rows; `near` bool [m, P]: the tokens that
+    each query token may match, None for all.
     """
-    return np.array(
-        [similarities(query, one).max(axis=1).mean() for one in tokens], dtype=np.float32
-    )
+    scores = np.empty(len(tokens), dtype=np.float32)
+    for row, one in enumerate(tokens):
+        cosines = similarities(query, one)
+        if near is not None:
+            cosines = np.where(near, cosines, np.float32(-1))
+        scores[row] = cosines.max(axis=1).mean()
+    return scores
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -46,3 +58,19 @@ def window_sums(values: NDArray[np.floating], rows: int, cols: int) -> NDArray[n
     total = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     total[1:, 1:] = np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1)
     return total[rows:, cols:] - total[:-rows, cols:] - total[rows:, :-cols] + total[:-rows, :-cols]
+
+
+def knee(scores: Sequence[float]) -> int | None:
+    """How many of the descending `scores` come before they drop, None where none stand out.
+
+    The point farthest below the straight line from the first score to the last
+    (Satopaa et al., "Finding a Kneedle in a Haystack", 2011, for a falling convex curve),
+    on scores and ranks scaled to [0, 1]; at least a fifth below it, or there is no drop.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if len(values) < 3 or values[0] - values[-1] < 1e-9:
+        return None
+    fallen = (values[0] - values) / (values[0] - values[-1])
+    gap = fallen - np.linspace(0, 1, len(values))
+    rank = int(gap.argmax())
+    return rank if rank > 0 and gap[rank] >= 0.2 else None

@@ -12,7 +12,8 @@ from dinosearch.images.decoder import Decoder
 from dinosearch.images.find import Found, find_files
 from dinosearch.images.formats import EXTENSIONS
 from dinosearch.images.picture import Facts, Picture, Refusal, grid_for
-from dinosearch.images.reasons import NOTES, REASONS
+from dinosearch.images.reasons import NOTES, REASONS, meaning_of
+from dinosearch.images.source_file import content_of
 
 if TYPE_CHECKING:
     from dinosearch.images.upright_picture import upright
@@ -26,8 +27,10 @@ __all__ = [
     "Found",
     "Picture",
     "Refusal",
+    "content_of",
     "find_files",
     "grid_for",
+    "meaning_of",
     "upright",
 ]
 

@@ -80,9 +80,14 @@ class Decoder:
         with self._lock:
             return tuple(worker.pid for worker in self._alive)
 
-    def decode(self, path: Path, *, focus: Box | None = None) -> Picture | Refusal:
-        """Decode one picture now; with `fit=crop` the crop moves to hold `focus`."""
-        return self._submit(path, focus).result()
+    def decode(
+        self, path: Path, *, focus: Box | None = None, max_pixels: int | None = None
+    ) -> Picture | Refusal:
+        """Decode one picture now; with `fit=crop` the crop moves to hold `focus`.
+
+        With `max_pixels` a larger picture is refused from its header.
+        """
+        return self._submit(path, focus, max_pixels).result()
 
     def decode_many(self, paths: Iterable[Path]) -> Iterator[Picture | Refusal]:
         """Decode pictures in the order given, a few ahead of the consumer.
@@ -93,7 +98,7 @@ class Decoder:
         pending: deque[Future[Picture | Refusal]] = deque()
         try:
             for path in paths:
-                pending.append(self._submit(path, None))
+                pending.append(self._submit(path))
                 if len(pending) >= AHEAD * self.workers:
                     yield pending.popleft().result()
             while pending:
@@ -112,13 +117,23 @@ class Decoder:
         if max_side is not None and max_side < 1:
             raise ValueError(f"max_side must be at least 1, not {max_side}")
         absolute = _absolute(path)
-        request: dict[str, Any] = {"path": absolute, "max_side": max_side}
+        header, parts = self._answer({"path": absolute, "max_side": max_side})
+        pixels = np.frombuffer(parts[0], dtype=np.uint8).reshape(header["shape"])
+        return pixels, Facts(**_facts(absolute, header))
+
+    def jpeg(self, path: Path, *, max_side: int) -> bytes:
+        """A JPEG of the upright picture without metadata, no side longer than `max_side`.
+
+        Raises `PictureRefused`.
+        """
+        request = {"path": _absolute(path), "max_side": max_side, "jpeg": True}
+        return bytes(self._answer(request)[1][0])
+
+    def _answer(self, request: dict[str, Any]) -> Reply:
         result = self._threads.submit(self._ask, request).result()
         if isinstance(result, Refusal):
             raise PictureRefused(result.path, result.code, result.detail)
-        header, parts = result
-        pixels = np.frombuffer(parts[0], dtype=np.uint8).reshape(header["shape"])
-        return pixels, Facts(**_facts(absolute, header))
+        return result
 
     def close(self) -> None:
         """End all processes and threads; what was not decoded yet never will be."""
@@ -131,16 +146,19 @@ class Decoder:
         for worker in workers:
             self._retire(worker)
 
-    def _submit(self, path: Path, focus: Box | None) -> Future[Picture | Refusal]:
-        return self._threads.submit(self._picture, _absolute(path), focus)
+    def _submit(
+        self, path: Path, focus: Box | None = None, max_pixels: int | None = None
+    ) -> Future[Picture | Refusal]:
+        return self._threads.submit(self._picture, _absolute(path), focus, max_pixels)
 
-    def _picture(self, path: str, focus: Box | None) -> Picture | Refusal:
+    def _picture(self, path: str, focus: Box | None, max_pixels: int | None) -> Picture | Refusal:
         view = self.view
         request = {
             "path": path,
             "view": [view.size, view.cell, view.fit],
             "focus": focus,
             "thumbnail": self._thumbnails,
+            "max_pixels": max_pixels,
         }
         result = self._ask(request)
         if isinstance(result, Refusal):

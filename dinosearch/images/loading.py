@@ -44,8 +44,16 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def load(data: bytes, name: str, *, wanted: tuple[int, int] | None = None) -> Loaded:
+def load(
+    data: bytes,
+    name: str,
+    *,
+    wanted: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
+) -> Loaded:
     """Decode the bytes of a file called `name`.
+
+    With `max_pixels` a picture of more is refused, whatever its format.
 
     A JPEG beyond `MAX_PIXELS` is reduced 2, 4 or 8 times while decoding: as little as the
     limit allows, or down to twice the upright size `wanted`, which loses nothing once
@@ -62,6 +70,8 @@ def load(data: bytes, name: str, *, wanted: tuple[int, int] | None = None) -> Lo
             raise _open_failure(error, data, formats) from error
         _check_size(*image.size, image.format)
         full = image.size
+        if max_pixels is not None and full[0] * full[1] > max_pixels:
+            raise Rejected(TOO_MANY_PIXELS, f"{full[0]} x {full[1]} pixels")
         reduced = _reduce_jpeg(image, wanted)
         try:
             turned_by_tiff = _tiff_orientation(image)

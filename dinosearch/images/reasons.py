@@ -73,6 +73,14 @@ NOTES: dict[str, str] = {
 """One sentence for each note; `first-frame-of-N` carries a number in place of N."""
 
 
+def meaning_of(code: str) -> str:
+    """The sentence for a reason code or a note; empty for one that is not known."""
+    frames = code.removeprefix("first-frame-of-")
+    if frames != code:
+        return NOTES["first-frame-of-N"].replace("N", frames)
+    return REASONS.get(code) or NOTES.get(code) or ""
+
+
 def state_of(code: str) -> State:
     """`failed` for a code that is worth another try, else `refused`."""
     return "failed" if code in FAILED else "refused"

@@ -27,7 +27,8 @@ Answer = tuple[dict[str, Any], list[bytes | memoryview]]
 
 def answer(request: dict[str, Any]) -> Answer:
     """Do what `request` asks: `{"path", "view": [size, cell, fit], "focus", "thumbnail"}`
-    for a view and a thumbnail, `{"path", "max_side"}` for the upright pixels.
+    for a view and a thumbnail, `{"path", "max_side", "jpeg"}` for the upright pixels, raw or
+    as a JPEG without metadata. `max_pixels` may be given to refuse larger pictures.
 
     Every file ends in an answer: `{"refused": code, ...}` is one of them.
     """
@@ -50,7 +51,9 @@ def answer(request: dict[str, Any]) -> Answer:
 def _view(source: SourceFile, request: dict[str, Any]) -> Answer:
     size, cell, fit = request["view"]
     view = View(size, cell, fit)
-    loaded = load(source.data, source.path, wanted=(size, size))
+    loaded = load(
+        source.data, source.path, wanted=(size, size), max_pixels=request.get("max_pixels")
+    )
     focus = Box(*request["focus"]) if request["focus"] else None
     grid, notes = grid_for(view, *loaded.full_size, focus=focus)
     thumb = _fitting(loaded.full_size, THUMBNAIL_SIDE)
@@ -71,6 +74,8 @@ def _pixels(source: SourceFile, request: dict[str, Any]) -> Answer:
         pixels = np.asarray(image)
     else:
         pixels = _all_pixels(picture)
+    if request.get("jpeg"):
+        return _facts(loaded, ()), [_jpeg(Image.fromarray(pixels), pixels.shape[1::-1])]
     return _facts(loaded, ()) | {"shape": pixels.shape}, [pixels.data.cast("B")]
 
 

@@ -61,6 +61,14 @@ def read_source(path: str) -> SourceFile:
     return SourceFile(path, data, hashlib.sha256(data).hexdigest(), mtime_of(found))
 
 
+def content_of(path: str | os.PathLike[str]) -> str | None:
+    """The hex SHA-256 of a regular file; None for what cannot be read as one."""
+    try:
+        return read_source(os.fsdecode(path)).sha256
+    except Rejected:
+        return None
+
+
 def stat_of(path: str) -> tuple[int, int]:
     """(bytes, mtime_ns) of a name, zeros when the file system does not tell."""
     try:

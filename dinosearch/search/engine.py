@@ -4,83 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.errors import InvalidInput
-from dinosearch.geometry import Box, PatchGrid, Region, View, check_fit
+from dinosearch.geometry import Box, PatchGrid, View, check_fit
 from dinosearch.scoring import maxsim, top_k
-from dinosearch.search.regions import RegionQuery, best_box
+from dinosearch.search.background import Background
+from dinosearch.search.evidence import Evidence, evidence_of, patch_evidence
+from dinosearch.search.question import Answer, Hit, QueryPicture, Question
+from dinosearch.search.recent import Recent
+from dinosearch.search.regions import CellBox, RegionQuery, best_box
 from dinosearch.storage.catalog import Catalog, Item
-from dinosearch.storage.conditions import Condition
 from dinosearch.storage.snapshot import Snapshot
-
-Combine = Literal["mean", "any"]
-
-MAX_K = 1_000
 
 # A picture's tokens are a megabyte or so: enough to keep reading and scoring busy.
 _PICTURES_PER_BLOCK = 16
 
-
-@dataclass(frozen=True)
-class Hit:
-    """One picture that answers.
-
-    `score` is the cosine (for a region the mean over its patches of the best cosine), in
-    [-1, 1], higher is better. `box` is `[x0, y0, x1, y1]` in pixels of the upright
-    picture where the marked part lies best, None for a whole-picture search.
-    """
-
-    id: int
-    path: str
-    score: float
-    box: Box | None = None
-    labels: tuple[str, ...] = ()
-    metadata: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Hits, best first, and how they came about.
-
-    `timing_ms` has `encode`, `search` and `total`; `exact` says whether every matching
-    picture was compared; `searched` is how many matched the filters.
-    """
-
-    hits: list[Hit]
-    timing_ms: dict[str, float]
-    exact: bool
-    searched: int
-
-
-@dataclass(frozen=True)
-class QueryPicture:
-    """Features of one picture that is asked with.
-
-    `cls` float32 [D] and `patches` [P, Dp], unit rows, on `grid`.
-    """
-
-    cls: NDArray[np.float32]
-    patches: NDArray[np.floating]
-    grid: PatchGrid
-
-
-def check_k(k: int) -> int:
-    """`k` if it can be asked for, else `InvalidInput`."""
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
-        raise InvalidInput(f"k is {k!r}: ask for 1 to {MAX_K} pictures")
-    return k
-
-
-def check_combine(combine: str) -> Combine:
-    """`combine` if it is `mean` or `any`, else `InvalidInput`."""
-    if combine not in ("mean", "any"):
-        raise InvalidInput(f"combine is {combine!r}: use mean or any")
-    return combine  # type: ignore[return-value]
+Scanned = Recent[bytes, NDArray[np.float32]]
+"""Region scores by what was asked: a part is looked for again with other filters, further
+down the ranking, or with another weight, and none of that changes what was scanned."""
 
 
 class Engine:
@@ -89,120 +33,245 @@ class Engine:
     `view` is the encoder's.
     """
 
-    def __init__(self, snapshot: Snapshot, catalog: Catalog, view: View) -> None:
+    def __init__(
+        self, snapshot: Snapshot, catalog: Catalog, view: View, scanned: Scanned | None = None
+    ) -> None:
         self._snapshot = snapshot
         self._catalog = catalog
         self._view = view
+        self._scanned = scanned if scanned is not None else Recent(1)
 
     def stored(self, item_id: int, *, with_patches: bool) -> QueryPicture:
         """The features of a picture that the index holds. Raises `InvalidInput` for no such id."""
+        item = self.item(item_id)
+        position = self._position(item_id)
+        cls = self._snapshot.cls(np.array([position]))[0]
+        patches = self._snapshot.tokens(position) if with_patches else np.empty((0, 0), np.float16)
+        return QueryPicture(cls, patches, self.grid_of(item))
+
+    def item(self, item_id: int) -> Item:
+        """What the index knows of a picture. Raises `InvalidInput` for no such id."""
         item = self._catalog.item(item_id)
         if item is None:
             raise InvalidInput(
                 f"the index holds no picture with id {item_id}: `dinosearch info` counts them,"
                 " and each search prints the ids it finds"
             )
-        position = int(self._snapshot.positions_of(np.array([item_id]))[0])
-        cls = self._snapshot.cls(np.array([position]))[0]
-        patches = self._snapshot.tokens(position) if with_patches else np.empty((0, 0), np.float16)
-        return QueryPicture(cls, patches, self.grid_of(item))
+        return item
 
     def grid_of(self, item: Item) -> PatchGrid:
         """Where the stored patches of an item lie in its picture."""
-        view = View(self._view.size, self._view.cell, check_fit(item.fit))
-        return view.grid(item.width, item.height)
+        return grid_of(item, self._view)
 
-    def whole(
+    def answer(
         self,
         queries: Sequence[QueryPicture],
-        k: int,
-        *,
-        combine: Combine = "mean",
-        conditions: Sequence[Condition] = (),
-        exactly: bool = False,
+        question: Question,
+        background: Background | None = None,
     ) -> Answer:
-        """The k pictures most like the queries as wholes.
+        """The pictures most like the queries as wholes, or those that hold the marked part best.
 
-        With several queries the score is the mean of the cosines, or with `any` the
-        best of them.
+        For a region every stored token of every matching picture is compared. With several
+        queries the score is the mean of the cosines, or with `any` the best of them.
         """
+        if question.region is None:
+            return self._whole(queries, question, background)
+        return self._region(queries[0], question, background)
+
+    def _whole(
+        self, queries: Sequence[QueryPicture], question: Question, background: Background | None
+    ) -> Answer:
         started = time.perf_counter()
-        allowed, searched = self._allowed(conditions)
+        allowed, searched, copies = self._allowed(question)
         vectors = np.stack([query.cls for query in queries])
-        if combine == "mean":
+        if question.combine == "mean":
             # The mean of cosines is the cosine-like product with the mean of unit vectors.
             vectors = vectors.mean(axis=0, keepdims=True)
-        k = min(k, searched)
-        if k == 0:
-            return Answer([], _timing(started), True, searched)
-        scores, positions, exact = self._snapshot.search_cls(
-            vectors, k, allowed=allowed, exactly=exactly
-        )
-        best: dict[int, float] = {}
-        for score, position in zip(
-            scores.ravel().tolist(), positions.ravel().tolist(), strict=True
-        ):
-            if position >= 0:
-                best[position] = max(score, best.get(position, -np.inf))
-        ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
-        hits = self._hits([p for p, _ in ranked], [s for _, s in ranked])
-        return Answer(hits, _timing(started), exact, searched)
-
-    def region(
-        self,
-        query: QueryPicture,
-        region: Region,
-        k: int,
-        *,
-        conditions: Sequence[Condition] = (),
-    ) -> Answer:
-        """The k pictures that hold the marked part of the query best, with its box in each.
-
-        Every stored token of every matching picture is compared.
-        """
-        started = time.perf_counter()
-        part = RegionQuery.cut(region, query.grid, query.patches)
-        allowed, searched = self._allowed(conditions)
-        mask = self._snapshot.live if allowed is None else self._snapshot.live & allowed
-        scores = np.full(len(mask), -np.inf, dtype=np.float32)
-        for block in self._snapshot.token_blocks(mask, _PICTURES_PER_BLOCK):
-            scores[block.positions] = maxsim(part.tokens, block.tokens)
-        ranked = top_k(scores, k)
-        hits = self._hits(ranked.tolist(), scores[ranked].tolist(), part)
-        return Answer(hits, _timing(started), True, searched)
-
-    def _allowed(self, conditions: Sequence[Condition]) -> tuple[NDArray[np.bool_] | None, int]:
-        """bool [positions] or None for all, and how many items that is."""
-        if not conditions:
-            return None, len(self._snapshot)
-        allowed = self._snapshot.allowed(self._catalog.matching(conditions))
-        return allowed, int(allowed.sum())
-
-    def _hits(
-        self, positions: Sequence[int], scores: Sequence[float], part: RegionQuery | None = None
-    ) -> list[Hit]:
-        ids = [int(self._snapshot.id_at[position]) for position in positions]
-        items = self._catalog.items(ids)
+        depth = min(question.offset + question.k, searched - _folded(copies))
+        exact, ranked = True, []
+        if depth > question.offset:
+            scores, positions, exact = self._snapshot.search_cls(
+                vectors, depth, allowed=allowed, exactly=question.exact, nprobe=question.nprobe
+            )
+            best: dict[int, float] = {}
+            for score, position in zip(
+                scores.ravel().tolist(), positions.ravel().tolist(), strict=True
+            ):
+                if position >= 0:
+                    best[position] = max(score, best.get(position, -np.inf))
+            ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))
+            ranked = ranked[question.offset : depth]
+        items = self._items([position for position, _ in ranked])
         hits = []
-        for position, item, score in zip(positions, items, scores, strict=True):
+        for (position, raw), item in zip(ranked, items, strict=True):
+            score = _cosine(raw)
+            percentile = background.of_whole(score) if background else None
+            hits.append(_hit(item, score, copies.get(position, 0), percentile, image_score=score))
+        return Answer(
+            hits,
+            {"search": _since(started)},
+            exact,
+            searched,
+            items=len(self._snapshot),
+            hidden_copies=_folded(copies),
+            nprobe=None if exact else question.nprobe or self._nprobe(),
+            generation=self._snapshot.generation,
+        )
+
+    def _region(
+        self, query: QueryPicture, question: Question, background: Background | None
+    ) -> Answer:
+        started = time.perf_counter()
+        assert question.region is not None
+        part = RegionQuery.cut(
+            question.region, query.grid, query.patches, position=question.position
+        )
+        allowed, searched, copies = self._allowed(question)
+        mask = self._snapshot.live if allowed is None else self._snapshot.live & allowed
+        of_region = self._scan(part, mask)
+        weight = question.weight
+        scores = of_region
+        if weight < 1:
+            scores = np.full(len(mask), -np.inf, dtype=np.float32)
+            places = np.flatnonzero(mask)
+            if len(places):
+                whole = self._snapshot.cls(places) @ query.cls
+                scores[places] = weight * of_region[places] + (1 - weight) * whole
+        ranked = top_k(scores, question.offset + question.k)[question.offset :]
+        items = self._items(ranked.tolist())
+        whole = self._snapshot.cls(ranked) @ query.cls if len(ranked) else np.empty(0)
+        found = _since(started)
+        started = time.perf_counter()
+        hits = []
+        for position, item, image_score in zip(ranked.tolist(), items, whole, strict=True):
+            grid = self.grid_of(item)
+            cells = best_box(part, self._snapshot.tokens(position), grid.rows, grid.cols)
+            score = _cosine(scores[position])
             hits.append(
-                Hit(
-                    id=item.id,
-                    path=item.path,
-                    # Rounding may carry a cosine a hair past 1.
-                    score=float(np.clip(score, -1.0, 1.0)),
-                    box=self._box(part, position, item) if part else None,
-                    labels=item.labels,
-                    metadata=item.metadata,
+                _hit(
+                    item,
+                    score,
+                    copies.get(position, 0),
+                    background.of_region(score, weight, question.position) if background else None,
+                    image_score=_cosine(image_score),
+                    region_score=_cosine(of_region[position]),
+                    box=_box(grid, cells),
                 )
             )
-        return hits
+        return Answer(
+            hits,
+            {"search": found, "locate": _since(started)},
+            True,
+            searched,
+            items=len(self._snapshot),
+            hidden_copies=_folded(copies),
+            grid=query.grid,
+            region_patches=len(part.tokens),
+            generation=self._snapshot.generation,
+        )
 
-    def _box(self, part: RegionQuery, position: int, item: Item) -> Box:
-        grid = self.grid_of(item)
-        cells = best_box(part, self._snapshot.tokens(position), grid.rows, grid.cols)
-        return grid.box_of_cells(cells.row0, cells.col0, cells.row1, cells.col1)
+    def explain(
+        self, query: QueryPicture, item_id: int, question: Question, *, pairs: int
+    ) -> Evidence:
+        """Why a picture answers; raises `InvalidInput` for no such id."""
+        grid = self.grid_of(self.item(item_id))
+        tokens = self._snapshot.tokens(self._position(item_id))
+        part = RegionQuery.cut(
+            question.region, query.grid, query.patches, position=question.position
+        )
+        return evidence_of(part, query.grid, tokens, grid, pairs=pairs)
+
+    def explain_patch(
+        self, query: QueryPicture, item_id: int, patch: tuple[int, int], *, of_query: bool
+    ) -> Evidence:
+        """What else is like one patch, of the query or of the picture `item_id`."""
+        grid = self.grid_of(self.item(item_id))
+        tokens = self._snapshot.tokens(self._position(item_id))
+        return patch_evidence(query, QueryPicture(query.cls, tokens, grid), patch, of_query)
+
+    def _scan(self, part: RegionQuery, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """float32 [positions]: how well each picture of `mask` holds the part, else -inf."""
+        key = part.digest(self._snapshot.generation)
+        known = self._scanned.get(key)
+        scores = np.full(len(mask), np.nan, np.float32) if known is None else known.copy()
+        missing = mask & np.isnan(scores)
+        for block in self._snapshot.token_blocks(missing, _PICTURES_PER_BLOCK):
+            scores[block.positions] = maxsim(part.tokens, block.tokens, near=part.near)
+        if missing.any():
+            self._scanned.put(key, scores)
+        return np.where(mask, scores, -np.inf)
+
+    def _allowed(self, question: Question) -> tuple[NDArray[np.bool_] | None, int, dict[int, int]]:
+        """bool [positions] or None for all; how many items match; copies folded, by position."""
+        allowed, searched = None, len(self._snapshot)
+        if question.conditions:
+            allowed = self._snapshot.allowed(self._catalog.matching(question.conditions))
+            searched = int(allowed.sum())
+        copies: dict[int, int] = {}
+        if question.distinct:
+            positions, groups = self._snapshot.copies(self._catalog)
+            if allowed is not None:
+                inside = allowed[positions]
+                positions, groups = positions[inside], groups[inside]
+            _, first, count = np.unique(groups, return_index=True, return_counts=True)
+            copies = dict(zip(positions[first].tolist(), (count - 1).tolist(), strict=True))
+            if _folded(copies):
+                allowed = self._snapshot.live.copy() if allowed is None else allowed
+                allowed[np.delete(positions, first)] = False
+        return allowed, searched, copies
+
+    def _items(self, positions: Sequence[int]) -> list[Item]:
+        return self._catalog.items([int(self._snapshot.id_at[p]) for p in positions])
+
+    def _position(self, item_id: int) -> int:
+        return int(self._snapshot.positions_of(np.array([item_id]))[0])
+
+    def _nprobe(self) -> int | None:
+        return self._snapshot.vector_row.nprobe if self._snapshot.vector_row else None
 
 
-def _timing(started: float) -> dict[str, float]:
-    return {"search": round((time.perf_counter() - started) * 1000, 3)}
+def grid_of(item: Item, view: View) -> PatchGrid:
+    """Where the stored patches of an item lie in its picture; `view` is the encoder's."""
+    return View(view.size, view.cell, check_fit(item.fit)).grid(item.width, item.height)
+
+
+def _hit(
+    item: Item,
+    score: float,
+    copies: int,
+    percentile: float | None,
+    *,
+    image_score: float,
+    region_score: float | None = None,
+    box: Box | None = None,
+) -> Hit:
+    return Hit(
+        id=item.id,
+        path=item.path,
+        score=score,
+        box=box,
+        labels=item.labels,
+        metadata=item.metadata,
+        image_score=image_score,
+        region_score=region_score,
+        percentile=percentile,
+        copies=copies,
+        item=item,
+    )
+
+
+def _box(grid: PatchGrid, cells: CellBox) -> Box:
+    return grid.box_of_cells(cells.row0, cells.col0, cells.row1, cells.col1)
+
+
+def _cosine(score: float) -> float:
+    """Rounding may carry a cosine a hair past 1."""
+    return float(np.clip(score, -1.0, 1.0))
+
+
+def _folded(copies: dict[int, int]) -> int:
+    return sum(copies.values())
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from os import PathLike
@@ -15,10 +16,14 @@ from dinosearch.encoders import Encoder
 from dinosearch.errors import InvalidInput, PictureRefused
 from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts, Picture, Refusal, grid_for
-from dinosearch.search.engine import QueryPicture
+from dinosearch.search.question import QueryPicture
+from dinosearch.search.recent import Recent
 from dinosearch.storage.catalog import Item
 
 MAX_QUERIES = 16
+
+WINDOWS = 4
+"""Windows of one query whose features are kept: a crop moves with the region it must show."""
 
 
 def several(query: Any) -> list[Any]:
@@ -30,11 +35,51 @@ def several(query: Any) -> list[Any]:
     return [query]
 
 
+class Query:
+    """A picture to ask with that is decoded and encoded once; made by `ImageIndex.query`.
+
+    `width` and `height` are pixels of the upright picture; `notes` says what was done to
+    make it so. For any number of threads.
+    """
+
+    def __init__(
+        self, picture: Any, view: View, width: int, height: int, notes: Sequence[str]
+    ) -> None:
+        self.picture = picture
+        self.width, self.height = width, height
+        self.notes = tuple(notes)
+        self.encoding = threading.Lock()
+        self._view = view
+        self._features: Recent[PatchGrid, QueryPicture] = Recent(WINDOWS)
+
+    def grid(self, region: Any = None) -> PatchGrid:
+        """The patches the model is shown, of a window that holds `region`."""
+        marked = None if region is None else Region.parse(region)
+        # A part the centre crop would cut away is brought into view, so that it can be asked.
+        focus = marked.bounds() if marked else None
+        return grid_for(self._view, self.width, self.height, focus=focus)[0]
+
+    def is_ready(self, region: Any = None) -> bool:
+        """Whether asking with `region` needs no encoding any more."""
+        return self.features(self.grid(region)) is not None
+
+    def features(self, grid: PatchGrid) -> QueryPicture | None:
+        """The features of one window, if they are at hand."""
+        return self._features.get(grid)
+
+    def keep(self, features: QueryPicture) -> None:
+        """Have the features of a window at hand."""
+        self._features.put(features.grid, features)
+
+    def __repr__(self) -> str:
+        return f"<Query {self.width} x {self.height}>"
+
+
 class Queries:
     """Turns what the user asks with into features, or into pixels to draw.
 
-    A query is a path, the id of an item (int), a PIL image or a uint8 array [H, W, 3].
-    Encoder and decoder are fetched when they are first needed: an id needs neither.
+    A query is a path, the id of an item (int), a PIL image, a uint8 array [H, W, 3] or a
+    `Query`. Encoder and decoder are fetched when they are first needed: an id needs neither.
     """
 
     def __init__(
@@ -51,31 +96,59 @@ class Queries:
         """
         return [int(one) if is_id(one) else self._encode(one, region) for one in queries]
 
+    def query(self, picture: Any, *, max_pixels: int | None = None) -> Query:
+        """A `Query` of a picture, encoded as a whole. Raises `InvalidInput`, `PictureRefused`."""
+        query, view, grid = self._opened(picture, None, max_pixels)
+        query.keep(self._features_of(view, grid))
+        return query
+
     def _encode(self, query: Any, region: Region | None) -> QueryPicture:
-        view, grid = self._view_of(query, region)
+        if not isinstance(query, Query):
+            _, view, grid = self._opened(query, region, None)
+            return self._features_of(view, grid)
+        grid = query.grid(region)
+        with query.encoding:  # who asks at the same time waits for the same features
+            features = query.features(grid)
+            if features is None:
+                _, view, grid = self._opened(query.picture, region, None)
+                features = self._features_of(view, grid)
+                query.keep(features)
+        return features
+
+    def _features_of(self, view: NDArray[np.uint8], grid: PatchGrid) -> QueryPicture:
         features = self._encoder().encode_views(view[None])
         return QueryPicture(features.cls[0], features.patches[0], grid)
 
-    def _view_of(self, query: Any, region: Region | None) -> tuple[NDArray[np.uint8], PatchGrid]:
-        # A part the centre crop would cut away is brought into view, so that it can be asked.
+    def _opened(
+        self, picture: Any, region: Region | None, max_pixels: int | None
+    ) -> tuple[Query, NDArray[np.uint8], PatchGrid]:
+        """A picture decoded: as a query, and its view that shows `region` with the grid."""
         focus = region.bounds() if region else None
-        if isinstance(query, str | PathLike):
-            found = self.decode(query, focus=focus)
-            return found.view, found.grid
+        if isinstance(picture, str | PathLike):
+            found = self.decode(picture, focus=focus, max_pixels=max_pixels)
+            query = Query(picture, self._view, found.width, found.height, found.notes)
+            return query, found.view, found.grid
         from dinosearch.encoders.preprocess import make_view
         from dinosearch.images import upright
 
-        image, _ = upright(query)
-        grid, _ = grid_for(self._view, *image.size, focus=focus)
-        return make_view(image, grid), grid
+        image, notes = upright(picture)
+        grid, more = grid_for(self._view, *image.size, focus=focus)
+        query = Query(picture, self._view, *image.size, (*notes, *more))
+        return query, make_view(image, grid), grid
 
-    def decode(self, path: str | PathLike[str], *, focus: Any = None) -> Picture:
+    def decode(
+        self, path: str | PathLike[str], *, focus: Any = None, max_pixels: int | None = None
+    ) -> Picture:
         """A picture file, decoded. Raises `InvalidInput`, `PictureRefused`."""
         text = existing(path)
-        found = self._decoder().decode(text, focus=focus)
+        found = self._decoder().decode(text, focus=focus, max_pixels=max_pixels)
         if isinstance(found, Refusal):
             raise PictureRefused(text, found.code, found.detail)
         return found
+
+    def jpeg(self, path: str | PathLike[str], *, max_side: int) -> bytes:
+        """A JPEG of a file, upright, no side longer than `max_side`, without metadata."""
+        return self._decoder().jpeg(existing(path), max_side=max_side)
 
     def file_pixels(
         self, path: str | PathLike[str], *, max_side: int | None = None
@@ -96,6 +169,8 @@ class Queries:
             item, thumbnail = stored(int(query))
             picture = Image.open(BytesIO(thumbnail)).convert("RGB")
             return np.asarray(picture), (item.width, item.height)
+        if isinstance(query, Query):
+            query = query.picture
         if isinstance(query, str | PathLike):
             pixels, facts = self.file_pixels(query, max_side=1024)
             return pixels, (facts.width, facts.height)

@@ -5,6 +5,7 @@ Pure array functions; the engine brings the tokens.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,31 +14,73 @@ from numpy.typing import NDArray
 from dinosearch.geometry import PatchGrid, Region
 from dinosearch.scoring import similarities, window_sums
 
+NEARBY = 0.1
+"""How far from its place a patch may be found when position matters, in sides of the view."""
+
 
 @dataclass(frozen=True)
 class RegionQuery:
     """The patches of a marked part, taken out of its picture.
 
-    `tokens` float32 [m, Dp], unit rows; `offsets` int64 [m, 2]: row and column of each
-    patch within the part's bounding rectangle of `rows` x `cols` cells.
+    `tokens` float32 [m, Dp], unit rows; `places` int64 [m, 2]: row and column of each patch
+    in the query's grid; `offsets` the same within the part's bounding rectangle of
+    `rows` x `cols` cells. `near` bool [m, P]: where in a picture each patch may be found;
+    None for anywhere. `is_marked` is false for a whole picture.
     """
 
     tokens: NDArray[np.float32]
+    places: NDArray[np.int64]
     offsets: NDArray[np.int64]
     rows: int
     cols: int
+    near: NDArray[np.bool_] | None = None
+    is_marked: bool = True
 
     @classmethod
-    def cut(cls, region: Region, grid: PatchGrid, patches: NDArray[np.floating]) -> RegionQuery:
-        """The part of a picture whose tokens are `patches` [P, Dp] on `grid`.
+    def cut(
+        cls,
+        region: Region | None,
+        grid: PatchGrid,
+        patches: NDArray[np.floating],
+        *,
+        position: bool = False,
+    ) -> RegionQuery:
+        """The part of a picture whose tokens are `patches` [P, Dp] on `grid`; None for all of it.
 
-        Raises `InvalidInput` for a region that marks no patch.
+        With `position` each patch is looked for only near its own place. Raises
+        `InvalidInput` for a region that marks no patch.
         """
-        places = np.argwhere(grid.cells(region))
+        places = np.argwhere(grid.shown if region is None else grid.cells(region))
         origin = places.min(axis=0)
         span = places.max(axis=0) - origin + 1
         index = places[:, 0] * grid.cols + places[:, 1]
-        return cls(patches[index].astype(np.float32), places - origin, int(span[0]), int(span[1]))
+        return cls(
+            patches[index].astype(np.float32),
+            places,
+            places - origin,
+            int(span[0]),
+            int(span[1]),
+            nearby(places, grid.rows, grid.cols) if position else None,
+            region is not None,
+        )
+
+    def digest(self, generation: int) -> bytes:
+        """What a scan for this part depends on, but for which pictures are scanned."""
+        parts = [self.tokens.tobytes(), b"" if self.near is None else self.near.tobytes()]
+        return hashlib.sha256(b"%d %d " % (generation, len(parts[1])) + b"".join(parts)).digest()
+
+
+def nearby(places: NDArray[np.int64], rows: int, cols: int) -> NDArray[np.bool_]:
+    """bool [m, rows * cols]: the cells within `NEARBY` of each of `places` [m, 2].
+
+    Counted in cells of the view, so that it holds across pictures of one aspect ratio,
+    such as those of one camera on a line.
+    """
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    down = np.abs(row[None] - places[:, :1]) <= max(1, round(NEARBY * rows))
+    across = np.abs(col[None] - places[:, 1:]) <= max(1, round(NEARBY * cols))
+    close: NDArray[np.bool_] = down & across
+    return close
 
 
 @dataclass(frozen=True)
@@ -63,7 +106,10 @@ def best_box(query: RegionQuery, tokens: NDArray[np.floating], rows: int, cols: 
     deformed) the maps, standardised so that a patch that matches everywhere says little,
     are summed over the rectangle as well, and the best place of both sums counts.
     """
-    maps = similarities(query.tokens, tokens).reshape(-1, rows, cols)
+    scores = similarities(query.tokens, tokens)
+    if query.near is not None:
+        scores = np.where(query.near, scores, -1).astype(np.float32)
+    maps = scores.reshape(-1, rows, cols)
     height, width = min(query.rows, rows), min(query.cols, cols)
     at_layout = _at_layout(maps, query.offsets, height, width)
     best, average = float(maps.max(axis=(1, 2)).mean()), float(maps.mean())

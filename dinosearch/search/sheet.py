@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dinosearch.geometry import Box, Region, View
 from dinosearch.images import grid_for
-from dinosearch.search.engine import Hit
+from dinosearch.search.question import Hit
 from dinosearch.storage.catalog import Item
 
 TILE = 232

@@ -20,14 +20,14 @@ from dinosearch.storage.conditions import Condition, after_prefix, clause_of
 from dinosearch.storage.database import Database
 
 ITEM_COLUMNS = (
-    "id, path, segment, row, sha256, bytes, mtime_ns, width, height, format, fit, date,"
-    " split, notes, metadata, added_at, updated_at"
+    "items.id, path, segment, row, sha256, bytes, mtime_ns, width, height, format, fit, date,"
+    " split, notes, metadata, added_at, updated_at, root"
 )
 
 
 @dataclass(frozen=True)
 class Item:
-    """One picture of the index."""
+    """One picture of the index. `source` is the folder it was found under."""
 
     id: int
     path: str
@@ -46,7 +46,13 @@ class Item:
     metadata: dict[str, str]
     added_at: str
     updated_at: str
+    source: str
     labels: tuple[str, ...] = ()
+
+    @property
+    def relative_path(self) -> str:
+        """The path below its source."""
+        return os.path.relpath(self.path, self.source)
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,12 @@ class Catalog(Database):
     def generation(self) -> int:
         return int(self.meta()["generation"])
 
-    def count(self) -> int:
+    def count(self, conditions: Iterable[Condition] = ()) -> int:
+        """Number of items that meet every condition."""
+        clause, values = _where(conditions)
         with self.read() as db:
-            return int(db.execute("SELECT count(*) FROM items").fetchone()[0])
+            row = db.execute(f"SELECT count(*) FROM items WHERE {clause}", values).fetchone()
+        return int(row[0])
 
     def live_segments(self) -> list[SegmentRow]:
         """The segments that hold items, oldest first."""
@@ -151,7 +160,9 @@ class Catalog(Database):
                 ):
                     labels.setdefault(owner, []).append(label)
                 for row in db.execute(
-                    f"SELECT {ITEM_COLUMNS} FROM items WHERE id IN ({marks})", part
+                    f"SELECT {ITEM_COLUMNS} FROM items JOIN sources ON sources.id = source"
+                    f" WHERE items.id IN ({marks})",
+                    part,
                 ):
                     found[row[0]] = _item(row, labels.get(row[0], ()))
         return [found[int(i)] for i in ids if int(i) in found]
@@ -243,16 +254,42 @@ class Catalog(Database):
 
     def matching(self, conditions: Iterable[Condition]) -> NDArray[np.int64]:
         """int64: the ids of the items that meet every condition, ascending."""
-        clauses, values = ["1"], []
-        for condition in conditions:
-            clause, arguments = clause_of(condition)
-            clauses.append(f"NOT ifnull({clause}, 0)" if condition.negated else clause)
-            values += arguments
+        clause, values = _where(conditions)
+        with self.read() as db:
+            rows = db.execute(f"SELECT id FROM items WHERE {clause} ORDER BY id", values).fetchall()
+        return np.array(rows, dtype=np.int64).reshape(-1)
+
+    def page(self, conditions: Iterable[Condition], *, after: int, limit: int) -> list[Item]:
+        """The first `limit` items beyond the id `after` that meet every condition, by id."""
+        clause, values = _where(conditions)
         with self.read() as db:
             rows = db.execute(
-                f"SELECT id FROM items WHERE {' AND '.join(clauses)} ORDER BY id", values
+                f"SELECT id FROM items WHERE id > ? AND {clause} ORDER BY id LIMIT ?",
+                [after, *values, limit],
             ).fetchall()
-        return np.array(rows, dtype=np.int64).reshape(-1)
+            return self.items([row[0] for row in rows])
+
+    def copies(self) -> NDArray[np.int64]:
+        """int64 [n, 2]: (id, group) of the items whose content others have too, by id.
+
+        A group is the smallest id of its content.
+        """
+        with self.read() as db:
+            rows = db.execute(
+                "SELECT id, first FROM items JOIN (SELECT sha256 AS content, min(id) AS first"
+                " FROM items GROUP BY sha256 HAVING count(*) > 1) ON sha256 = content ORDER BY id"
+            ).fetchall()
+        return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def _where(conditions: Iterable[Condition]) -> tuple[str, list[Any]]:
+    """The SQL expression over `items` that all conditions make together, and its values."""
+    clauses, values = ["1"], []
+    for condition in conditions:
+        clause, arguments = clause_of(condition)
+        clauses.append(f"NOT ifnull({clause}, 0)" if condition.negated else clause)
+        values += arguments
+    return " AND ".join(clauses), values
 
 
 def _item(row: Sequence[Any], labels: Iterable[str]) -> Item:
@@ -260,5 +297,6 @@ def _item(row: Sequence[Any], labels: Iterable[str]) -> Item:
     values[1] = os.fsdecode(values[1])
     values[13] = tuple(json.loads(values[13]))
     values[14] = json.loads(values[14])
+    values[17] = os.fsdecode(values[17])
     values.append(tuple(labels))
     return Item(*values)

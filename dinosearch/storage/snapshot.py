@@ -72,6 +72,7 @@ class Snapshot:
         self._open: dict[str, Segment] = {}
         self._vectors: VectorIndex | None = None
         self._vectors_failed = False
+        self._copies: NDArray[np.int64] | None = None
         if previous is not None:
             self._inherit(previous)
         allow_open_files(len(self.segment_rows))
@@ -108,6 +109,15 @@ class Snapshot:
         positions = self.positions_of(ids)
         mask[positions[positions >= 0]] = True
         return mask
+
+    def copies(self, catalog: Catalog) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """int64 [n] twice: positions of the items of equal content, by id, and their groups.
+
+        `catalog` sees the generation of this snapshot.
+        """
+        if self._copies is None:
+            self._copies = catalog.copies()
+        return self.positions_of(self._copies[:, 0]), self._copies[:, 1]
 
     def cls_blocks(self, start: int = 0) -> list[NDArray[np.float32]]:
         """float32 [n_i, D] per segment from number `start` on, mapped from the files."""
@@ -170,10 +180,12 @@ class Snapshot:
         *,
         allowed: NDArray[np.bool_] | None = None,
         exactly: bool = False,
+        nprobe: int | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], bool]:
         """The k best rows of each query by cosine.
 
-        queries: float32 [q, D] unit rows; `allowed`: bool [positions], None for all.
+        queries: float32 [q, D] unit rows; `allowed`: bool [positions], None for all;
+        `nprobe`: lists to look into, None for as many as the measured recall needs.
         Returns scores float32 [q, k], best first, and positions int64 [q, k], -inf and -1
         where fewer than k rows are allowed: the answer is full whenever it can be. The
         third value says whether every allowed row was compared with every query.
@@ -187,7 +199,9 @@ class Snapshot:
         inside = chosen[: self.covered]
         # A filter, and rows no longer used, thin out every list alike at best: probe more,
         # as much as they thin.
-        nprobe = int(np.ceil(index.row.nprobe * index.row.rows / max(1, int(inside.sum()))))
+        if nprobe is None:
+            thinned = index.row.rows / max(1, int(inside.sum()))
+            nprobe = int(np.ceil(index.row.nprobe * thinned))
         selector = None if inside.all() else inside
         # A few more than asked: their order by half-precision score is not quite the true one.
         found = index.search(queries, k + 10, allowed=selector, nprobe=nprobe)

@@ -151,7 +151,7 @@ def test_answers_stay_whole_while_a_writer_commits_between_their_parts(tmp_path,
     save(tmp_path / "p" / "blue.png", plain(BLUE))
     with dinosearch.create(tmp_path / "x", encoder="colour", size=SIZE) as index:
         index.add(tmp_path / "p", labels="folders")
-        original = Engine._hits
+        original = Engine._items
         calls: list[int] = []
 
         def hits_after_a_commit(self, *arguments):
@@ -164,7 +164,7 @@ def test_answers_stay_whole_while_a_writer_commits_between_their_parts(tmp_path,
             calls.append(1)
             return original(self, *arguments)
 
-        monkeypatch.setattr(Engine, "_hits", hits_after_a_commit)
+        monkeypatch.setattr(Engine, "_items", hits_after_a_commit)
         before = index.search(pixels(plain(RED)), k=2, region=(0, 0, SIZE, SIZE))
         assert [hit.path for hit in before] == [str(red), str(tmp_path / "p" / "blue.png")]
         assert [hit.score for hit in before] == pytest.approx([1, 0], abs=1e-3)

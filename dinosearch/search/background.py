@@ -1,0 +1,100 @@
+"""What scores are worth: where they lie among those of random pairs of the index.
+
+A cosine of 0.8 is much for one encoder and corpus and little for another. So pairs of
+pictures are drawn at random and scored in the same way; the percentile of a score is the
+share of them that scores lower.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinosearch.scoring import maxsim
+from dinosearch.search.regions import nearby
+from dinosearch.storage.snapshot import Snapshot
+
+PICTURES = 600
+"""Drawn for whole pictures: all their 180,000 pairs are scored."""
+
+SOURCES, TARGETS = 24, 48
+"""Pictures that parts are cut from, and pictures they are looked for in: 1,152 pairs."""
+
+WINDOW = 4
+"""Side of such a part in patches: of the size that people mark."""
+
+STALE = 0.1
+"""A background serves until the index has grown or shrunk by this share."""
+
+
+class Background:
+    """Scores of random pairs, drawn when first asked for. For any number of threads."""
+
+    def __init__(self, snapshot: Snapshot, *, seed: int = 0) -> None:
+        self._snapshot = snapshot
+        self._grid = snapshot.segment(0).grid if snapshot.segment_rows else (0, 0)
+        self.items = len(snapshot)
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._whole: NDArray[np.float32] | None = None
+        self._parts: dict[bool, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def serves(self, items: int) -> bool:
+        """Whether it still stands for an index of so many items."""
+        return self.items >= 2 and abs(items - self.items) <= STALE * self.items
+
+    def of_whole(self, score: float) -> float | None:
+        """Percentile, 0 to 100, of a whole-picture score; None below two pictures."""
+        if self.items < 2:
+            return None
+        with self._lock:
+            if self._whole is None:
+                cls = self._snapshot.cls(self._draw(PICTURES, np.random.default_rng(self._seed)))
+                self._whole = np.sort((cls @ cls.T)[np.triu_indices(len(cls), 1)])
+        return _percentile(self._whole, score)
+
+    def of_region(self, score: float, weight: float, position: bool) -> float | None:
+        """Percentile of a region score, `weight` of the whole picture's 1 - `weight`."""
+        if self.items < 2:
+            return None
+        with self._lock:
+            if position not in self._parts:
+                self._parts[position] = self._score_parts(position)
+        parts, wholes = self._parts[position]
+        return _percentile(np.sort(weight * parts + (1 - weight) * wholes), score)
+
+    def _draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        alive = np.flatnonzero(self._snapshot.live)
+        return np.sort(rng.choice(alive, min(count, len(alive)), replace=False))
+
+    def _score_parts(self, position: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """float32 [pairs] twice: a part of one picture in another, and their wholes."""
+        rng = np.random.default_rng(self._seed)
+        sources, targets = self._draw(SOURCES, rng), self._draw(TARGETS, rng)
+        rows, cols = self._grid
+        height, width = min(WINDOW, rows), min(WINDOW, cols)
+        places, tokens = [], []
+        for one in sources.tolist():
+            top = int(rng.integers(0, rows - height + 1))
+            left = int(rng.integers(0, cols - width + 1))
+            cells = np.add.outer(np.arange(top, top + height) * cols, np.arange(left, left + width))
+            places.append(np.stack(np.divmod(cells.ravel(), cols), axis=1))
+            tokens.append(self._snapshot.tokens(one)[cells.ravel()].astype(np.float32))
+        near = [nearby(place, rows, cols) if position else None for place in places]
+        found = np.full((len(sources), len(targets)), np.nan, dtype=np.float32)
+        for column, other in enumerate(targets.tolist()):
+            stored = self._snapshot.tokens(other)[None]
+            for row, one in enumerate(sources.tolist()):
+                if one != other:
+                    found[row, column] = maxsim(tokens[row], stored, near=near[row])[0]
+        pairs = np.isfinite(found)
+        whole = self._snapshot.cls(sources) @ self._snapshot.cls(targets).T
+        return found[pairs], whole[pairs]
+
+
+def _percentile(ordered: NDArray[np.float32], score: float) -> float:
+    # A score is a float64 of what was a float32: a hair's difference must not decide.
+    below = int(np.searchsorted(ordered, np.float32(score) - 1e-6))
+    return round(100.0 * below / len(ordered), 3)

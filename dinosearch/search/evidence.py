@@ -1,0 +1,122 @@
+"""Why a picture answers: which of its patches match, and where. Pure array functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinosearch.errors import InvalidInput
+from dinosearch.geometry import Box, PatchGrid
+from dinosearch.scoring import similarities
+from dinosearch.search.question import QueryPicture
+from dinosearch.search.regions import RegionQuery, best_box
+
+Cell = tuple[int, int]
+
+
+class Pair(NamedTuple):
+    """A patch of the query and the patch of the hit that it matches, as (row, col)."""
+
+    query: Cell
+    hit: Cell
+    score: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a picture answers.
+
+    heat        float32 [rows, cols] of `grid`, the hit's: the best cosine of each of its
+                patches to any marked patch of the query; NaN where the hit shows padding
+    query_heat  float32 [rows, cols] of `query_grid`: the best cosine of each marked patch
+                in the hit; NaN where nothing is marked
+    pairs       patches that are each other's best match, best first
+    box         `[x0, y0, x1, y1]` in pixels of the hit where a marked part lies best; None
+                for whole pictures and for single patches
+    """
+
+    heat: NDArray[np.float32]
+    query_heat: NDArray[np.float32]
+    grid: PatchGrid
+    query_grid: PatchGrid
+    pairs: tuple[Pair, ...] = ()
+    box: Box | None = None
+
+
+def evidence_of(
+    part: RegionQuery,
+    query_grid: PatchGrid,
+    tokens: NDArray[np.floating],
+    grid: PatchGrid,
+    *,
+    pairs: int,
+) -> Evidence:
+    """How the part (or a whole picture) and a hit of `tokens` [P, Dp] on `grid` match."""
+    scores = similarities(part.tokens, tokens)
+    if part.near is not None:
+        scores = np.where(part.near, scores, -1).astype(np.float32)
+    heat = np.where(grid.shown.ravel(), scores.max(axis=0), np.nan).astype(np.float32)
+    query_heat = np.full((query_grid.rows, query_grid.cols), np.nan, dtype=np.float32)
+    query_heat[part.places[:, 0], part.places[:, 1]] = scores.max(axis=1)
+    box = None
+    if part.is_marked:
+        cells = best_box(part, tokens, grid.rows, grid.cols)
+        box = grid.box_of_cells(cells.row0, cells.col0, cells.row1, cells.col1)
+    return Evidence(
+        heat=heat.reshape(grid.rows, grid.cols),
+        query_heat=query_heat,
+        grid=grid,
+        query_grid=query_grid,
+        pairs=mutual_pairs(scores, part.places, grid.cols, pairs),
+        box=box,
+    )
+
+
+def mutual_pairs(
+    scores: NDArray[np.float32], places: NDArray[np.int64], cols: int, most: int
+) -> tuple[Pair, ...]:
+    """The pairs of patches that are each other's best match, best first, at most `most`.
+
+    scores: [m, P]; places: [m, 2], row and column of each query patch; the hit's patches
+    lie in rows of `cols`.
+    """
+    best = scores.argmax(axis=1)
+    mutual = np.flatnonzero(scores.argmax(axis=0)[best] == np.arange(len(scores)))
+    values = scores[mutual, best[mutual]]
+    order = mutual[np.lexsort((mutual, -values))][:most]
+    return tuple(
+        Pair(
+            (int(places[one, 0]), int(places[one, 1])),
+            (int(best[one]) // cols, int(best[one]) % cols),
+            float(scores[one, best[one]]),
+        )
+        for one in order.tolist()
+    )
+
+
+def patch_evidence(query: QueryPicture, hit: QueryPicture, patch: Cell, of_query: bool) -> Evidence:
+    """The cosine of one patch to every patch of the query and of the hit.
+
+    `patch` is (row, col) in the query's grid, or in the hit's. Raises `InvalidInput` for
+    a patch outside that grid, or one that shows padding.
+    """
+    owner = query if of_query else hit
+    row, col = patch
+    if not (0 <= row < owner.grid.rows and 0 <= col < owner.grid.cols):
+        raise InvalidInput(
+            f"patch {patch} is outside the grid of {owner.grid.rows} rows and"
+            f" {owner.grid.cols} columns"
+        )
+    if not owner.grid.shown[row, col]:
+        raise InvalidInput(f"patch {patch} shows no part of the picture, only padding around it")
+    token = owner.patches[row * owner.grid.cols + col][None].astype(np.float32)
+    heat, query_heat = (
+        np.where(
+            one.grid.shown, similarities(token, one.patches).reshape(one.grid.rows, -1), np.nan
+        ).astype(np.float32)
+        for one in (hit, query)
+    )
+    return Evidence(heat=heat, query_heat=query_heat, grid=hit.grid, query_grid=query.grid)

@@ -1,0 +1,168 @@
+"""A question to an index, checked, and the answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinosearch.errors import InvalidInput
+from dinosearch.geometry import Box, PatchGrid, Region
+from dinosearch.search.filters import parse_filters
+from dinosearch.storage.catalog import Item
+from dinosearch.storage.conditions import Condition
+
+Combine = Literal["mean", "any"]
+
+MAX_K = 1_000
+MAX_DEPTH = 10_000
+"""How far down the ranking one may look: `offset + k` at most."""
+
+
+@dataclass(frozen=True)
+class QueryPicture:
+    """Features of one picture that is asked with.
+
+    `cls` float32 [D] and `patches` [P, Dp], unit rows, on `grid`.
+    """
+
+    cls: NDArray[np.float32]
+    patches: NDArray[np.floating]
+    grid: PatchGrid
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about the query pictures; made by `Question.of`.
+
+    region       the marked part, None for whole pictures
+    k, offset    `k` hits, after the `offset` best
+    conditions   what a picture must meet
+    combine      how several queries make one score
+    exact        compare with every picture
+    nprobe       lists of the IVF index to look into; None for as many as its recall needs
+    weight       with a region: the score is `weight` times the region's plus the rest of
+                 the whole picture's
+    position     with a region: a patch counts only near the place it has in the query
+    distinct     pictures of equal content count once
+    percentiles  place each score among those of random pairs
+    """
+
+    region: Region | None = None
+    k: int = 10
+    offset: int = 0
+    conditions: tuple[Condition, ...] = ()
+    combine: Combine = "mean"
+    exact: bool = False
+    nprobe: int | None = None
+    weight: float = 1.0
+    position: bool = False
+    distinct: bool = False
+    percentiles: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        queries: int,
+        region: Any = None,
+        k: int = 10,
+        offset: int = 0,
+        where: str | Iterable[str] = (),
+        combine: str = "mean",
+        exact: bool = False,
+        nprobe: int | None = None,
+        weight: float = 1.0,
+        position: bool = False,
+        distinct: bool = False,
+        percentiles: bool = False,
+    ) -> Question:
+        """A question about so many `queries`. Raises `InvalidInput` that says what is wrong."""
+        if not _is_whole(k) or not 1 <= k <= MAX_K:
+            raise InvalidInput(f"k is {k!r}: ask for 1 to {MAX_K} pictures")
+        if not _is_whole(offset) or not 0 <= offset <= MAX_DEPTH - k:
+            raise InvalidInput(
+                f"offset is {offset!r}: offset and k together reach at most {MAX_DEPTH}"
+            )
+        if combine not in ("mean", "any"):
+            raise InvalidInput(f"combine is {combine!r}: use mean or any")
+        if nprobe is not None and (not _is_whole(nprobe) or nprobe < 1):
+            raise InvalidInput(f"nprobe is {nprobe!r}: look into 1 list or more")
+        if not 0 <= weight <= 1:
+            raise InvalidInput(f"weight is {weight!r}: it lies between 0 and 1")
+        marked = None if region is None else Region.parse(region)
+        if marked is not None and queries != 1:
+            raise InvalidInput("a region goes with one picture: give one query, or no region")
+        wanted = [where] if isinstance(where, str) else where
+        return cls(
+            region=marked,
+            k=k,
+            offset=offset,
+            conditions=tuple(parse_filters(text for text in wanted if text)),
+            combine=combine,  # type: ignore[arg-type]
+            exact=exact,
+            nprobe=nprobe,
+            weight=float(weight),
+            position=position,
+            distinct=distinct,
+            percentiles=percentiles,
+        )
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One picture that answers.
+
+    `score` is the cosine (for a region the mean over its patches of the best cosine), in
+    [-1, 1], higher is better. `box` is `[x0, y0, x1, y1]` in pixels of the upright
+    picture where the marked part lies best, None for a whole-picture search.
+
+    `image_score` is the cosine of the whole pictures and `region_score` that of the
+    region; `score` is one of them or, weighted, both. `percentile` (0 to 100) is the share
+    of random pairs of the index that score lower, where it was asked for; `copies` counts
+    the pictures of equal content that this one stands for. `item` is all that the index
+    knows of the picture.
+    """
+
+    id: int
+    path: str
+    score: float
+    box: Box | None = None
+    labels: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    image_score: float | None = None
+    region_score: float | None = None
+    percentile: float | None = None
+    copies: int = 0
+    item: Item = field(repr=False, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hits, best first, and how they came about.
+
+    `timing_ms` has `encode`, `search`, for a region `locate` (its box in each hit), and
+    `total`. `exact` says whether every matching picture was compared, else `nprobe` how
+    many lists were looked into. `searched` is how many matched the filters, of `items` in
+    the index; `hidden_copies` of them stand behind another of equal content. `grid` is the
+    query's and `region_patches` counts what is marked on it, for a region. `generation` is
+    that of the index.
+    """
+
+    hits: list[Hit]
+    timing_ms: dict[str, float]
+    exact: bool
+    searched: int
+    items: int = 0
+    hidden_copies: int = 0
+    nprobe: int | None = None
+    grid: PatchGrid | None = None
+    region_patches: int | None = None
+    generation: int = 0
