@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dinosearch.encoders import Encoder, load_encoder
     from dinosearch.errors import DinoSearchError
-    from dinosearch.geometry import Box
+    from dinosearch.geometry import Box, PatchGrid, Region
     from dinosearch.image_index import ImageIndex
     from dinosearch.images import meaning_of
     from dinosearch.indexing import AddReport, Changes
@@ -40,7 +40,9 @@ _HOMES = {
     "Hit": ("dinosearch.search.question", "Hit"),
     "ImageIndex": ("dinosearch.image_index", "ImageIndex"),
     "Item": ("dinosearch.storage.catalog", "Item"),
+    "PatchGrid": ("dinosearch.geometry", "PatchGrid"),
     "Query": ("dinosearch.search.queries", "Query"),
+    "Region": ("dinosearch.geometry", "Region"),
     "create": ("dinosearch.opening", "create"),
     "knee": ("dinosearch.scoring", "knee"),
     "load_encoder": ("dinosearch.encoders", "load_encoder"),
@@ -61,7 +63,9 @@ __all__ = [
     "Hit",
     "ImageIndex",
     "Item",
+    "PatchGrid",
     "Query",
+    "Region",
     "create",
     "knee",
     "load_encoder",

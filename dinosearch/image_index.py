@@ -89,6 +89,11 @@ class ImageIndex:
         return f"<ImageIndex {self._folder.root}: {len(self)} items, {self._made_with['name']}>"
 
     @property
+    def id(self) -> str:
+        """What tells this index from any other; it goes with the folder."""
+        return str(self._folder.read_manifest()["id"])
+
+    @property
     def path(self) -> str:
         """The index's folder."""
         return str(self._folder.root)
@@ -369,6 +374,10 @@ class ImageIndex:
             "fingerprint": self.fingerprint.to_dict(),
         }
 
+    def sources(self) -> list[str]:
+        """The folders that pictures were indexed from."""
+        return self._catalog.sources()
+
     def failures(self) -> list[Failure]:
         """Files that were seen and are not items, with the reason, by path."""
         return self._catalog.failures()
@@ -431,10 +440,14 @@ class ImageIndex:
             precision=precision,
             download=download,
         )
+        self.share_encoder(encoder)
+        return encoder
+
+    def share_encoder(self, encoder: Encoder) -> None:
+        """Use an encoder that is loaded already. Raises `EncoderMismatch` for another one."""
         self._check_encoder(encoder)
         with self._lock:
             self._encoder = encoder
-        return encoder
 
     @property
     def decoder(self) -> Decoder:

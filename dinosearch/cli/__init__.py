@@ -17,6 +17,7 @@ from dinosearch.errors import DinoSearchError
 _COMMANDS = {
     "index": ("indexing", "Add new pictures, update changed ones, skip the rest."),
     "search": ("search", "Find pictures that look like a picture, or hold a part of it."),
+    "serve": ("serve", "Open the web page and the HTTP API of an index."),
     "info": ("care", "Facts about an index."),
     "failures": ("care", "List the files that did not become items, with the reason."),
     "remove": ("care", "Take pictures out of an index; the files stay."),

@@ -45,6 +45,27 @@ class Evidence:
     pairs: tuple[Pair, ...] = ()
     box: Box | None = None
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest cosine of both maps."""
+        both = np.concatenate([self.heat.ravel(), self.query_heat.ravel()])
+        return float(np.nanmin(both)), float(np.nanmax(both))
+
+    def heat_bytes(self, low: float, high: float) -> bytes:
+        """`heat` in rows * cols bytes: 0 for `low` and for padding, 255 for `high`."""
+        return _bytes(self.heat, low, high)
+
+    def query_heat_bytes(self, low: float, high: float) -> bytes:
+        """`query_heat` likewise; 0 where nothing is marked, and at least 1 where it is."""
+        levels = np.frombuffer(_bytes(self.query_heat, low, high), dtype=np.uint8)
+        marked = ~np.isnan(self.query_heat.ravel())
+        return bytes(np.where(marked, np.maximum(levels, 1), 0).astype(np.uint8))
+
+
+def _bytes(values: NDArray[np.float32], low: float, high: float) -> bytes:
+    share = np.nan_to_num((values - low) / (high - low), nan=0.0)
+    return bytes(np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8))
+
 
 def evidence_of(
     part: RegionQuery,

@@ -24,6 +24,11 @@ ITEM_COLUMNS = (
     " split, notes, metadata, added_at, updated_at, root"
 )
 
+_FAILURES = (
+    "SELECT path, state, code, detail, bytes, mtime_ns, attempts, failed_at, root"
+    " FROM failures JOIN sources ON sources.id = source"
+)
+
 
 @dataclass(frozen=True)
 class Item:
@@ -93,6 +98,12 @@ class Failure:
     mtime_ns: int
     attempts: int
     failed_at: str
+    source: str
+
+    @property
+    def relative_path(self) -> str:
+        """The path below its source."""
+        return os.path.relpath(self.path, self.source)
 
 
 class Catalog(Database):
@@ -205,20 +216,12 @@ class Catalog(Database):
 
     def failures(self) -> list[Failure]:
         with self.read() as db:
-            rows = db.execute(
-                "SELECT path, state, code, detail, bytes, mtime_ns, attempts, failed_at"
-                " FROM failures ORDER BY path"
-            ).fetchall()
-        return [Failure(os.fsdecode(row[0]), *row[1:]) for row in rows]
+            return [_failure(row) for row in db.execute(f"{_FAILURES} ORDER BY path")]
 
     def failure_at(self, path: str) -> Failure | None:
         with self.read() as db:
-            row = db.execute(
-                "SELECT path, state, code, detail, bytes, mtime_ns, attempts, failed_at"
-                " FROM failures WHERE path = ?",
-                [os.fsencode(path)],
-            ).fetchone()
-        return Failure(os.fsdecode(row[0]), *row[1:]) if row else None
+            row = db.execute(f"{_FAILURES} WHERE path = ?", [os.fsencode(path)]).fetchone()
+        return _failure(row) if row else None
 
     def was_removed(self, path: str) -> tuple[str, int, int] | None:
         """(sha256, bytes, mtime_ns) of a path the user removed, None for any other."""
@@ -300,3 +303,9 @@ def _item(row: Sequence[Any], labels: Iterable[str]) -> Item:
     values[17] = os.fsdecode(values[17])
     values.append(tuple(labels))
     return Item(*values)
+
+
+def _failure(row: Sequence[Any]) -> Failure:
+    values = list(row)
+    values[0], values[8] = os.fsdecode(row[0]), os.fsdecode(row[8])
+    return Failure(*values)

@@ -17,7 +17,9 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
     """What `info` tells, but for the encoder: counts, sizes, how searching is done.
 
     `recall` is the recall@10 that was measured when the FAISS file was built; without
-    one every search is a full scan, which misses nothing.
+    one every search is a full scan, which misses nothing. `grid` (rows, columns of
+    patches), `dim` and `patch_dim` (numbers in a CLS vector, in a patch token) are None
+    while the index is empty.
     """
     row = snapshot.vector_row
     vectors: dict[str, Any] = {"kind": "exact scan"}
@@ -35,9 +37,14 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
         else:
             recall, queries = row.recall, row.recall_queries
     failures = catalog.failures()
+    segment = snapshot.segment(0) if snapshot.segment_rows else None
     return {
         "path": str(folder.root),
+        "id": folder.read_manifest()["id"],
         "items": len(snapshot),
+        "grid": list(segment.grid) if segment else None,
+        "dim": segment.dim if segment else None,
+        "patch_dim": segment.patch_dim if segment else None,
         "recall": recall,
         "recall_at": RECALL_AT,
         "recall_queries": queries,

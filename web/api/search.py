@@ -1,0 +1,259 @@
+"""Searching, and why a picture answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from dinosearch import Answer, Evidence, Hit, knee
+from dinosearch.errors import InvalidInput
+
+from ..models import (
+    ExplainedItem,
+    ExplainReply,
+    ExplainRequest,
+    Hidden,
+    HitReply,
+    Matched,
+    Parameters,
+    SearchReply,
+    SearchRequest,
+    Timing,
+)
+from ..problems import Problem
+from ..services import services
+from ..shelf import Served
+from .queries import Asked, asked_with, item_of, mark_region
+from .routing import route
+from .views import (
+    box_of,
+    crop_of,
+    evidence_fields,
+    evidence_model,
+    scale_of,
+    summary_of,
+)
+
+_WORK = ("image-not-found", "query-not-found", "query-expired", "bad-region", "index-busy")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An answer with the evidence that came along for its first hits."""
+
+    answer: Answer
+    evidence: list[Evidence]
+    explained_ms: float
+
+
+@route(
+    "POST",
+    "/search",
+    body=SearchRequest,
+    reply=SearchReply,
+    problems=(*_WORK, "rate-limited", "model-unavailable", "timeout"),
+)
+def search(parameters: Parameters, body: SearchRequest) -> Any:
+    """Find pictures.
+
+    Those most like one picture or several, or those that hold a marked part, with a box.
+    `cursor` of an answer asks for the next `k`.
+    """
+    services().guard.count_search()
+    served = services().shelf.get(parameters.index)
+    started = time.perf_counter()
+    asked = [asked_with(served, one) for one in _queries(body)]
+    region = None
+    if body.mode != "image":
+        if body.region is None:
+            raise Problem(
+                "missing-field", f"mode {body.mode} needs a region", errors=[("/region", "missing")]
+            )
+        if len(asked) != 1:
+            raise Problem("bad-region", "a region goes with one picture", errors=[("/queries", "")])
+        region = mark_region(served, asked[0], body.region)
+    embedded = _since(started)
+    found = services().workshop.do("scan", lambda: _find(served, asked, region, body))
+    return _reply(served, found, body, asked[0], embedded, _since(started))
+
+
+def _queries(body: SearchRequest) -> list[Any]:
+    if (body.query is None) == (body.queries is None):
+        raise Problem(
+            "missing-field", "give query, or queries", errors=[("/query", "one of the two")]
+        )
+    return body.queries if body.query is None else [body.query]  # type: ignore[return-value]
+
+
+def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) -> _Found:
+    """What is done in the workshop: the search, and evidence for the first hits."""
+    offset = _offset(body.cursor)
+    try:
+        answer = served.index.answer(
+            [one.query for one in asked],
+            k=body.k,
+            offset=offset,
+            region=region,
+            where=body.filters,
+            combine=body.combine,
+            exact=body.exact,
+            nprobe=body.nprobe,
+            weight=body.weight if body.mode == "both" else 1.0,
+            position=body.position,
+            distinct=body.dedupe,
+            percentiles=True,
+        )
+    except InvalidInput as error:
+        pointer = "/filters" if "filter" in str(error) else "/cursor" if offset else ""
+        raise Problem("invalid-request", str(error), errors=[(pointer, str(error))]) from None
+    started = time.perf_counter()
+    evidence = [
+        served.index.explain(asked[0].query, hit, region=region, position=body.position, pairs=0)
+        for hit in _above(answer.hits, body.min_score)[: body.explain]
+    ]
+    return _Found(answer, evidence, _since(started))
+
+
+def _reply(
+    served: Served,
+    found: _Found,
+    body: SearchRequest,
+    asked: Asked,
+    embedded: float,
+    total: float,
+) -> SearchReply:
+    answer, offset = found.answer, _offset(body.cursor)
+    hits = _above(answer.hits, body.min_score)
+    scale = scale_of(found.evidence)
+    replies = []
+    for place, hit in enumerate(hits):
+        shown = found.evidence[place] if place < len(found.evidence) else None
+        replies.append(
+            HitReply(
+                **summary_of(hit.item),
+                rank=offset + place + 1,
+                score=round(hit.score, 6),
+                percentile=hit.percentile,
+                image_score=_rounded(hit.image_score),
+                region_score=_rounded(hit.region_score),
+                matched=_matched(hit, answer),
+                duplicates=hit.copies,
+                heat=evidence_model(shown, scale) if shown else None,
+            )
+        )
+    reached = offset + len(answer.hits)
+    more = len(hits) == body.k and reached < answer.searched - answer.hidden_copies
+    return SearchReply(
+        hits=replies,
+        total_searched=answer.searched,
+        hidden=Hidden(
+            duplicates=answer.hidden_copies,
+            filters=answer.items - answer.searched,
+        ),
+        query_patches=answer.region_patches,
+        query_grid=(answer.grid.rows, answer.grid.cols) if answer.grid else None,
+        query_crop=crop_of(answer.grid) if answer.grid else None,
+        knee_rank=_knee(hits, offset),
+        approximate=not answer.exact,
+        nprobe=answer.nprobe,
+        cursor=_cursor(reached) if more and reached + body.k <= 10_000 else None,
+        index_id=served.index.id,
+        generation=answer.generation,
+        timing_ms=Timing(
+            embed=embedded,
+            index=answer.timing_ms["search"],
+            rerank=round(answer.timing_ms.get("locate", 0.0) + found.explained_ms, 3),
+            total=total,
+        ),
+    )
+
+
+def _matched(hit: Hit, answer: Answer) -> Matched | None:
+    if hit.box is None or answer.region_patches is None:
+        return None
+    box = box_of(hit.box, hit.item.width, hit.item.height)
+    return Matched(patches=answer.region_patches, box=box)
+
+
+def _knee(hits: list[Hit], offset: int) -> int | None:
+    """Of the first page: where the scores fall off is seen from the top."""
+    return None if offset else knee([hit.score for hit in hits])
+
+
+def _above(hits: list[Hit], least: float | None) -> list[Hit]:
+    return hits if least is None else [hit for hit in hits if hit.score >= least]
+
+
+@route(
+    "POST",
+    "/explain",
+    body=ExplainRequest,
+    reply=ExplainReply,
+    problems=(*_WORK, "model-unavailable", "timeout"),
+)
+def explain(parameters: Parameters, body: ExplainRequest) -> Any:
+    """Why pictures answer.
+
+    Heat maps of the matching patches over each picture and over the query. With `point`,
+    what in both is like that one patch.
+    """
+    served = services().shelf.get(parameters.index)
+    asked = asked_with(served, body.query)
+    for item_id in body.image_ids:
+        item_of(served, item_id)
+    if body.point is not None and body.region is not None:
+        raise Problem(
+            "invalid-request", "give a region or a point", errors=[("/point", "not with a region")]
+        )
+    region = mark_region(served, asked, body.region) if body.region else None
+    index, query, point = served.index, asked.query, body.point
+
+    def work() -> list[Evidence]:
+        if point is None:
+            return [
+                index.explain(query, one, region=region, position=body.position, pairs=0)
+                for one in body.image_ids
+            ]
+        of = "query" if point.within == "query" else "hit"
+        try:
+            return [index.explain_patch(query, one, point.patch, of=of) for one in body.image_ids]
+        except InvalidInput as error:
+            raise Problem("bad-region", str(error), errors=[("/point/patch", "")]) from None
+
+    found = services().workshop.do("scan", work)
+    scale = scale_of(found)
+    return ExplainReply(
+        items=[
+            ExplainedItem(id=one, **evidence_fields(shown, scale))
+            for one, shown in zip(body.image_ids, found, strict=True)
+        ]
+    )
+
+
+def _cursor(offset: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"o": offset}).encode()).decode().rstrip("=")
+
+
+def _offset(cursor: str | None) -> int:
+    """The place that a cursor of ours stands for. Raises `Problem` for any other."""
+    if cursor is None:
+        return 0
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        offset = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))["o"]
+        if isinstance(offset, int) and not isinstance(offset, bool) and 0 < offset < 10_000:
+            return offset
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise Problem("invalid-request", "no answer gave this cursor", errors=[("/cursor", "unknown")])
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,171 @@
+/** Elements, made without ever parsing text as markup. */
+
+const PROPERTIES = new Set(["value", "checked", "selected", "indeterminate", "htmlFor", "textContent"]);
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * An element: h("button", {class: "quiet", on: {click: run}}, "Search").
+ *
+ * `tag` may carry an id and classes, as in "div#results.grid". Children that are null or
+ * false are left out, text becomes a text node. `style` goes through the CSSOM, because
+ * the page's policy refuses style attributes.
+ */
+export function h(tag, props = null, ...children) {
+  const [, name, id, classes] = /^([a-z0-9]+)(?:#([\w-]+))?((?:\.[\w-]+)*)$/i.exec(tag);
+  const element = document.createElement(name);
+  if (id) element.id = id;
+  if (classes) element.className = classes.slice(1).replaceAll(".", " ");
+  for (const [key, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "class") element.className = [element.className, value].filter(Boolean).join(" ");
+    else if (key === "on") for (const [type, run] of Object.entries(value)) element.addEventListener(type, run);
+    else if (key === "data") Object.assign(element.dataset, value);
+    else if (key === "style") for (const [rule, v] of Object.entries(value)) element.style.setProperty(rule, v);
+    else if (PROPERTIES.has(key)) element[key] = value;
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** A picture from icons.svg, which `main.js` has put into the page. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("focusable", "false");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/**
+ * A button. With `sign` it shows an icon; `bare` hides its words but keeps them as name
+ * and tooltip. `key` is shown in the tooltip and told to assistive technology.
+ */
+export function button(label, { sign = null, bare = false, key = null, ...props } = {}, run = null) {
+  return h(
+    "button",
+    {
+      type: "button",
+      "aria-label": bare ? label : null,
+      title: bare || key ? (key ? `${label} (${key})` : label) : null,
+      "aria-keyshortcuts": key && /^[A-Z[\]]$/.test(key) ? key : null,
+      ...props,
+      class: [bare ? "bare" : "", props.class ?? ""].join(" ").trim() || null,
+      on: run ? { click: run } : null,
+    },
+    sign && icon(sign),
+    bare ? null : label,
+  );
+}
+
+/** A checkbox with its words, in one target. */
+export function tick(id, label, checked, run, hint = null) {
+  const input = h("input", { type: "checkbox", id, checked, on: { change: () => run(input.checked) } });
+  return h("label.tick", { title: hint }, input, h("span", null, label));
+}
+
+/** An input with its label above. */
+export function field(id, label, props = {}) {
+  const input = h("input", { id, ...props });
+  return h("div.field", null, h("label", { for: id }, label), input);
+}
+
+export const find = (selector, root = document) => root.querySelector(selector);
+
+/** `run`, once, `wait` ms after the last call. `cancel` and `now` as one would think. */
+export function debounce(run, wait) {
+  let timer = 0;
+  const later = (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      timer = 0;
+      run(...given);
+    }, wait);
+  };
+  later.cancel = () => {
+    clearTimeout(timer);
+    timer = 0;
+  };
+  later.waiting = () => timer !== 0;
+  return later;
+}
+
+/** Whether typing is going on, so that letters are not commands. */
+export function typing(target) {
+  if (!target?.closest) return false;
+  const input = target.closest("input, textarea, select, [contenteditable]");
+  return Boolean(input) && !["checkbox", "radio", "range", "button"].includes(input.type);
+}
+
+/** A path in two halves, so that CSS can leave out its middle; the text stays whole. */
+export function pathText(path, tag = "p") {
+  const characters = Array.from(path);
+  const cut = Math.max(0, characters.length - 14);
+  return h(
+    `${tag}.path`,
+    { title: path },
+    h("bdi.head", null, characters.slice(0, cut).join("")),
+    h("bdi.tail", null, characters.slice(cut).join("")),
+  );
+}
+
+/** A picture in a frame of its own shape: whatever lies over the frame lies over the picture. */
+export function framed({ src, width, height, alt = "", lazy = true }, ...over) {
+  const picture = h("img", {
+    width,
+    height,
+    alt,
+    loading: lazy ? "lazy" : null,
+    decoding: "async",
+    draggable: "false",
+  });
+  picture.addEventListener("error", () => picture.parentElement?.classList.add("lost"));
+  picture.src = src;
+  return h("span.frame", { style: { "--ar": String(width / height) } }, picture, ...over);
+}
+
+/** Give `canvas` the pixels of the box it fills; returns its context, in CSS pixels. */
+export function fitCanvas(canvas, scale = 1) {
+  const ratio = Math.min(3, window.devicePixelRatio || 1) * scale;
+  const width = canvas.clientWidth;
+  const height = canvas.clientHeight;
+  const limit = Math.min(1, 3000 / Math.max(1, width * ratio, height * ratio));
+  const w = Math.max(1, Math.round(width * ratio * limit));
+  const ht = Math.max(1, Math.round(height * ratio * limit));
+  if (canvas.width !== w) canvas.width = w;
+  if (canvas.height !== ht) canvas.height = ht;
+  const ctx = canvas.getContext("2d");
+  ctx.setTransform(w / Math.max(1, width), 0, 0, ht / Math.max(1, height), 0, 0);
+  ctx.clearRect(0, 0, width, height);
+  return { ctx, width, height };
+}
+
+/** Hand a text to the user as a file. */
+export function saveAs(name, content, type) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  const link = h("a", { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Put a text on the clipboard; true when that worked. */
+export async function copyText(content) {
+  try {
+    await navigator.clipboard.writeText(content);
+    return true;
+  } catch {
+    // Plain http on another host than localhost has no clipboard API.
+    const area = h("textarea", { value: content, class: "off", "aria-hidden": "true" });
+    const home = document.querySelector("dialog[open]") ?? document.body;
+    home.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}

@@ -1,0 +1,187 @@
+/** Heat maps over the cards: shown on hover, focus or a long press, or kept on for all that can be seen. */
+
+import { call, cancel, stopped } from "./api.js";
+import { debounce, find, h } from "./dom.js";
+import { commonRange, evidenceOf, paint, paintRamp, pointOn, valueAt } from "./heat.js";
+import { text } from "./text.js";
+
+/** Long enough that a pointer crossing the wall asks for nothing. */
+const REST = 60;
+const LONG_PRESS = 450;
+
+export class Evidence {
+  /**
+   * wall   the cards
+   * asked  called with the map over the query and its range, or with null
+   * most   how many pictures one request may ask about
+   */
+  constructor(wall, { asked, most }) {
+    Object.assign(this, { wall, asked, most, question: null, found: new Map(), kept: false, over: null });
+    this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
+    this.ends = [h("span"), h("span")];
+    this.reading = h("output.reading");
+    this.legend = h("div.legend", { hidden: true, title: text.results.legendTip }, h("span.vh", null, text.results.legend), this.ends[0], this.ramp, this.ends[1], this.reading);
+    this.visible = new Set();
+    this.watcher = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "200px" });
+    this.later = debounce((id) => this.fetch([id]), REST);
+    this.fill = debounce(() => this.fetchVisible(), 120);
+    this.listen();
+  }
+
+  listen() {
+    this.outlives = new AbortController();
+    const { signal } = this.outlives;
+    const { root } = this.wall;
+    const cardOf = (event) => event.target.closest?.(".card");
+    root.addEventListener("pointerover", (event) => event.pointerType !== "touch" && this.point(cardOf(event)), { signal });
+    root.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.point(null), { signal });
+    root.addEventListener("focusin", (event) => event.target.matches(":focus-visible") && this.point(cardOf(event)), { signal });
+    root.addEventListener("focusout", (event) => root.contains(event.relatedTarget) || this.point(null), { signal });
+    root.addEventListener("pointermove", (event) => this.read(event), { signal });
+    // A long press shows the map; the click that ends it must not search.
+    let press = 0;
+    const release = () => clearTimeout(press);
+    root.addEventListener(
+      "pointerdown",
+      (event) => {
+        release();
+        if (event.pointerType !== "touch" || !event.target.closest(".stage")) return;
+        delete root.dataset.held;
+        press = setTimeout(() => {
+          root.dataset.held = "1";
+          this.point(cardOf(event));
+        }, LONG_PRESS);
+      },
+      { signal },
+    );
+    for (const type of ["pointerup", "pointercancel"]) root.addEventListener(type, release, { signal });
+    root.addEventListener("contextmenu", (event) => root.dataset.held && event.preventDefault(), { signal });
+    this.resizer = new ResizeObserver(() => this.repaint());
+    this.resizer.observe(root);
+  }
+
+  end() {
+    this.outlives.abort();
+    this.watcher.disconnect();
+    this.resizer.disconnect();
+  }
+
+  /** A new answer: `question` is the part of POST /explain that all its pictures share. */
+  start(question, hits) {
+    this.stop();
+    this.question = question;
+    this.seed(hits);
+  }
+
+  stop() {
+    cancel("explain");
+    this.later.cancel();
+    this.watcher.disconnect();
+    this.visible.clear();
+    this.found.clear();
+    this.question = null;
+    this.over = null;
+    this.asked(null);
+  }
+
+  /** Take the maps that came with hits, and watch their cards. */
+  seed(hits) {
+    for (const hit of hits) if (hit.heat) this.found.set(hit.id, evidenceOf(hit.heat));
+    this.range = commonRange([...this.found.values()]);
+    for (const hit of hits) this.watcher.observe(this.wall.cardOf(hit.id));
+    this.ends.forEach((end, i) => (end.textContent = this.range[i].toFixed(2)));
+    this.showLegend();
+  }
+
+  keep(on) {
+    this.kept = on;
+    this.wall.root.classList.toggle("heat-on", on);
+    this.repaint();
+    if (on) this.fill();
+    this.showLegend();
+  }
+
+  showLegend() {
+    const hidden = !this.kept && this.over === null;
+    if (this.legend.hidden !== hidden) {
+      this.legend.hidden = hidden;
+      if (!hidden) requestAnimationFrame(() => paintRamp(this.ramp));
+    }
+  }
+
+  /** The card that is pointed at or focused, or null. */
+  point(card) {
+    const id = card ? Number(card.dataset.id) : null;
+    if (id === this.over) return;
+    const before = this.over;
+    this.over = id;
+    if (before !== null) this.draw(before);
+    this.reading.textContent = "";
+    if (id === null) {
+      this.later.cancel();
+      this.asked(null);
+    } else if (this.found.has(id)) this.draw(id);
+    else if (this.question) this.later(id);
+    this.showLegend();
+  }
+
+  seen(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const id = Number(target.dataset.id);
+      if (isIntersecting) this.visible.add(id);
+      else this.visible.delete(id);
+    }
+    if (this.kept) this.fill();
+  }
+
+  fetchVisible() {
+    this.repaint();
+    const missing = [...this.visible].filter((id) => !this.found.has(id)).slice(0, this.most());
+    if (missing.length) this.fetch(missing, { rest: true });
+  }
+
+  async fetch(ids, { rest = false } = {}) {
+    const { question } = this;
+    if (!question) return;
+    try {
+      const { items } = await call("explain", "explain", { body: { ...question, image_ids: ids }, patient: false });
+      if (question !== this.question) return;
+      for (const item of items) this.found.set(item.id, evidenceOf(item));
+      if (this.found.size === items.length) {
+        this.range = commonRange([...this.found.values()]);
+        this.ends.forEach((end, i) => (end.textContent = this.range[i].toFixed(2)));
+      }
+      items.forEach((item) => this.draw(item.id));
+      if (rest) this.fill();
+    } catch (error) {
+      // Passing over a card is no command: its failure is told beside the legend.
+      if (!stopped(error)) this.reading.textContent = text.results.noHeat(error.message);
+    }
+  }
+
+  draw(id) {
+    const card = this.wall.cardOf(id);
+    const one = this.found.get(id);
+    if (!card) return;
+    const on = one && (this.over === id || (this.kept && this.visible.has(id)));
+    card.classList.toggle("hot", Boolean(on));
+    const canvas = find("canvas.heat", card);
+    if (on) paint(canvas, one.heat, this.range);
+    else find(".value", card).textContent = "";
+    if (one && this.over === id) this.asked(one.asked, this.range);
+  }
+
+  repaint() {
+    for (const id of this.found.keys()) this.draw(id);
+  }
+
+  /** The number under the pointer. */
+  read(event) {
+    const frame = event.target.closest?.(".frame");
+    const one = frame && this.found.get(this.over);
+    if (!one) return;
+    const value = valueAt(one.heat, ...pointOn(frame, event));
+    find(".value", frame).textContent = value === null ? "" : value.toFixed(2);
+    this.reading.textContent = value === null ? text.results.unseen : text.results.reading(value);
+  }
+}

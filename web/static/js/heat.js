@@ -1,0 +1,110 @@
+/** Heat maps: bytes to colours, placed where the model saw the picture. */
+
+import { fitCanvas } from "./dom.js";
+
+/** Inferno at 17 places (Smith and van der Walt, matplotlib, CC0); between them it is straight. */
+const INFERNO = [
+  [0, 0, 4], [12, 8, 38], [36, 12, 79], [66, 10, 104], [93, 18, 110], [120, 28, 109], [147, 38, 103], [174, 48, 92],
+  [199, 62, 76], [221, 81, 58], [237, 105, 37], [247, 133, 14], [252, 165, 10], [250, 198, 45], [242, 230, 97], [244, 249, 142],
+  [252, 255, 164],
+];
+
+/** [r, g, b] for t in 0..1. */
+export function colour(t) {
+  const place = Math.min(Math.max(t, 0), 1) * (INFERNO.length - 1);
+  const low = Math.min(Math.floor(place), INFERNO.length - 2);
+  const share = place - low;
+  return INFERNO[low].map((value, i) => Math.round(value + (INFERNO[low + 1][i] - value) * share));
+}
+
+/** How much of the picture is covered: nothing where there is nothing to say. */
+export const alpha = (t) => 0.9 * Math.min(Math.max(t, 0), 1) ** 1.8;
+
+/** Bytes of a base64 text. */
+export function bytesOf(encoded) {
+  const raw = atob(encoded);
+  return Uint8Array.from(raw, (character) => character.charCodeAt(0));
+}
+
+/**
+ * A map `{rows, cols, crop, values}`: cosines, row-major, NaN where `blank` says that
+ * byte 0 means "not asked".
+ */
+export function mapOf(encoded, [rows, cols], crop, [low, high], blank = false) {
+  const bytes = bytesOf(encoded);
+  const values = Float32Array.from(bytes, (byte) => (blank && byte === 0 ? Number.NaN : low + ((high - low) * byte) / 255));
+  return { rows, cols, crop, values };
+}
+
+/** `{heat, asked, range}` of one answer of the API; `asked` lies over the query. */
+export function evidenceOf(item, { marked = true } = {}) {
+  return {
+    heat: mapOf(item.heat, item.grid, item.crop, item.range),
+    asked: item.query_heat ? mapOf(item.query_heat, item.query_grid, item.query_crop, item.range, marked) : null,
+    range: item.range,
+  };
+}
+
+/** [lowest, highest] cosine of several answers: one scale for all, so that weak ones look weak. */
+export function commonRange(evidences) {
+  const ranges = evidences.map((one) => one.range);
+  return ranges.length
+    ? [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))]
+    : [0, 1];
+}
+
+const share = (value, [low, high]) => (high > low ? (value - low) / (high - low) : 1);
+
+/** The cosine under a point given in fractions of the picture, or null where the model saw nothing. */
+export function valueAt({ rows, cols, crop: [x, y, w, h], values }, fx, fy) {
+  const col = Math.floor(((fx - x) / w) * cols);
+  const row = Math.floor(((fy - y) / h) * rows);
+  if (row < 0 || col < 0 || row >= rows || col >= cols) return null;
+  const value = values[row * cols + col];
+  return Number.isNaN(value) ? null : value;
+}
+
+function tiles({ rows, cols, values }, range) {
+  const canvas = document.createElement("canvas");
+  canvas.width = cols;
+  canvas.height = rows;
+  const image = new ImageData(cols, rows);
+  values.forEach((value, i) => {
+    if (Number.isNaN(value)) return;
+    const t = share(value, range);
+    const [r, g, b] = colour(t);
+    image.data.set([r, g, b, Math.round(255 * alpha(t))], i * 4);
+  });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/**
+ * Paint a map over the picture whose box `canvas` fills. The map lies on `crop`, which may
+ * be less than the picture or reach beyond it: it is cut there, never squeezed.
+ */
+export function paint(canvas, map, range, scale = 1) {
+  const { ctx, width, height } = fitCanvas(canvas, scale);
+  if (!map) return;
+  const [x, y, w, h] = map.crop;
+  ctx.imageSmoothingEnabled = false;
+  ctx.drawImage(tiles(map, range), x * width, y * height, w * width, h * height);
+}
+
+/** The ramp, from least to most, as it looks on a picture of middle grey. */
+export function paintRamp(canvas) {
+  const { ctx, width, height } = fitCanvas(canvas);
+  ctx.fillStyle = "#8a8a8a";
+  ctx.fillRect(0, 0, width, height);
+  for (let x = 0; x < width; x += 1) {
+    const t = x / Math.max(1, width - 1);
+    ctx.fillStyle = `rgb(${colour(t).join(" ")} / ${alpha(t)})`;
+    ctx.fillRect(x, 0, 1, height);
+  }
+}
+
+/** Where on the picture the pointer is, in fractions. */
+export function pointOn(element, event) {
+  const box = element.getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+}
