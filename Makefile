@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # numpy and torch share the cores; what runs beside tests decides for itself.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo pictures test lint soak bench clean
+.PHONY: setup browser demo pictures test lint soak bench clean
 
 setup: $(VENV)/.ready
 
@@ -17,6 +17,10 @@ $(VENV)/.ready: pyproject.toml
 	@echo 'Installing into $(VENV): torch and its libraries, about 7 GB, some minutes.'
 	$(PIP) install --quiet --editable '.[dev]'
 	@touch $@
+
+# The page is tested in the system's Chromium.
+browser:
+	@sh tests/web/browser/install.sh
 
 # The demo's photographs come under a licence of their own, so they are an extra.
 $(VENV)/.demo: $(VENV)/.ready
@@ -37,10 +41,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+test: lint browser
 	$(PYTEST) -m "not soak"
 
-soak: setup
+soak: setup browser
 	$(PYTEST) -m soak
 
 # One thread, and without the settings that some machines slow numpy down by.

@@ -58,7 +58,9 @@ class ImageIndex:
         self._catalog = catalog
         self._encoder = encoder
         self._decoder: Decoder | None = None
+        # Two, so that nobody who needs a decoder waits for an encoder that is being loaded.
         self._lock = threading.RLock()
+        self._decoder_lock = threading.Lock()
         meta = catalog.meta()
         try:
             self.fingerprint = Fingerprint.from_dict(json.loads(meta["fingerprint"]))
@@ -100,12 +102,12 @@ class ImageIndex:
 
     def close(self) -> None:
         """Give files and processes back. What was committed needs no closing to be safe."""
-        with self._lock:
+        with self._decoder_lock:
             if self._decoder is not None:
                 self._decoder.close()
                 self._decoder = None
-            self._reader.close()
-            self._catalog.close()
+        self._reader.close()
+        self._catalog.close()
 
     # -- writing ---------------------------------------------------------------------
 
@@ -452,7 +454,7 @@ class ImageIndex:
     @property
     def decoder(self) -> Decoder:
         """Reads pictures for queries, one at a time is enough."""
-        with self._lock:
+        with self._decoder_lock:
             if self._decoder is None:
                 self._decoder = Decoder(self.view, workers=2)
             return self._decoder

@@ -17,9 +17,10 @@ def _whole(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Id = Annotated[Whole, Field(ge=1, le=(1 << 63) - 1)]
-Cell = tuple[Annotated[Whole, Field(ge=0, le=1000)], Annotated[Whole, Field(ge=0, le=1000)]]
+# The limits stand before the validator: pydantic writes only those into the schema.
+Id = Annotated[int, Field(ge=1, le=(1 << 63) - 1), BeforeValidator(_whole)]
+CellIndex = Annotated[int, Field(ge=0, le=1000), BeforeValidator(_whole)]
+Cell = tuple[CellIndex, CellIndex]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 QueryId = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{24}|img-[1-9][0-9]{0,17})$")]
@@ -81,15 +82,15 @@ class SearchRequest(Request):
     mode: Literal["image", "region", "both"] = "image"
     weight: Fraction = 0.5
     region: RegionMark | None = None
-    k: Annotated[Whole, Field(ge=1, le=1000)] = 48
+    k: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] = 48
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     filters: Annotated[list[Text], Field(max_length=20)] = []
     exact: bool = False
-    nprobe: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    nprobe: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_whole)] | None = None
     dedupe: bool = True
     position: bool = False
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
-    explain: Annotated[Whole, Field(ge=0, le=MAX_EXPLAINED)] = 0
+    explain: Annotated[int, Field(ge=0, le=MAX_EXPLAINED), BeforeValidator(_whole)] = 0
 
 
 class Point(Request):
@@ -157,7 +158,6 @@ def _digits(value: Any) -> Any:
     return value
 
 
-Digits = Annotated[int, BeforeValidator(_digits)]
 IndexName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
@@ -169,19 +169,21 @@ class Parameters(BaseModel):
 
 class ImagesParameters(Parameters):
     f: Annotated[list[Text], Field(max_length=20)] = []
-    limit: Annotated[Digits, Field(ge=1, le=200)] = 48
+    limit: Annotated[int, Field(ge=1, le=200), BeforeValidator(_digits)] = 48
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
 class ThumbParameters(Parameters):
     """`s`: longest side in pixels; `v`: first 12 digits of the picture's SHA-256."""
 
-    s: Annotated[Digits, Field(json_schema_extra={"enum": [256, 1600]})] = 256
+    s: Annotated[int, Field(json_schema_extra={"enum": [256, 1600]}), BeforeValidator(_digits)] = (
+        256
+    )
     v: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
 class FailuresParameters(Parameters):
-    limit: Annotated[Digits, Field(ge=1, le=500)] = 100
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] = 100
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     format: Literal["json", "csv"] = "json"
 

@@ -31,11 +31,14 @@ class Served:
 
 
 class Shelf:
-    """The served indexes, in the order given; the first is the one that is meant unsaid."""
+    """The served indexes, in the order given; the first is the one that is meant unsaid.
+
+    `trouble` says which encoder cannot be loaded, once that is known.
+    """
 
     def __init__(self, folders: tuple[str | os.PathLike[str], ...]) -> None:
         self._served: dict[str, Served] = {}
-        self._trouble: str | None = None
+        self.trouble: str | None = None
         self._warm = threading.Event()
         try:
             for folder in _indexes_in(folders):
@@ -68,13 +71,13 @@ class Shelf:
                     loaded[key] = served.index.encoder
             except DinoSearchError as error:
                 log.error("%s: %s", served.name, error)
-                self._trouble = f"the encoder of {served.name} cannot be loaded"
+                self.trouble = f"the encoder of {served.name} cannot be loaded"
         self._warm.set()
 
     @property
     def not_ready(self) -> str | None:
         """Why the server is not ready to encode; None when it is."""
-        return self._trouble if self._warm.is_set() else "the encoder is being loaded"
+        return self.trouble if self._warm.is_set() else "the encoder is being loaded"
 
     def close(self) -> None:
         for served in self:

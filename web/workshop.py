@@ -1,9 +1,10 @@
 """The workshop: heavy work done by few, in front of a queue of bounded length.
 
-Encoding keeps every core busy, so two at once only make both late; and a request that
-waits holds a thread of the server. So each kind of work has a lane with its own few
-threads, and all lanes together keep at most so many requests waiting: one more is sent
-away with a time to come back, and thumbnails always find a free thread.
+Encoding and scanning tokens keep every core busy, so two at once only make both late; what
+takes milliseconds must not wait behind them; and a request that waits holds a thread of the
+server. So each kind of work has a lane with its own few threads, and all lanes together
+keep at most so many requests waiting: one more is sent away with a time to come back, and
+thumbnails always find a free thread.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Literal, TypeVar
 from .problems import Problem
 
 T = TypeVar("T")
-Lane = Literal["encode", "scan", "decode"]
+Lane = Literal["encode", "scan", "quick", "decode"]
 
-_WORKERS: dict[Lane, int] = {"encode": 1, "scan": 2, "decode": 2}
+_WORKERS: dict[Lane, int] = {"encode": 1, "scan": 1, "quick": 3, "decode": 2}
 
 
 class Workshop:

@@ -77,7 +77,7 @@ def _encoded(served: Served, upload: Upload) -> Asked:
     """An upload whose features are at hand; encoded now if they are not."""
     query = upload.queries.get(served.name)
     if query is None:
-        _refuse_while_loading()
+        _refuse_without_encoder()
         limit = services().settings.upload_pixels
         query = services().workshop.do(
             "encode",
@@ -114,13 +114,14 @@ def mark_region(served: Served, asked: Asked, mark: RegionMark) -> Any:
         raise Problem("bad-region", str(error), errors=[(where, str(error))]) from None
     query = asked.picture
     if isinstance(query, Query) and not query.is_ready(region):
-        _refuse_while_loading()
+        _refuse_without_encoder()
         services().workshop.do("encode", lambda: served.index.query(query, region=region))
     return region
 
 
-def _refuse_while_loading() -> None:
-    trouble = services().shelf.not_ready
+def _refuse_without_encoder() -> None:
+    # While it is still being loaded, who asks waits for it.
+    trouble = services().shelf.trouble
     if trouble:
         raise Problem("model-unavailable", trouble, headers={"Retry-After": "5"})
 

@@ -26,6 +26,7 @@ from ..models import (
 from ..problems import Problem
 from ..services import services
 from ..shelf import Served
+from ..workshop import Lane
 from .queries import Asked, asked_with, item_of, mark_region
 from .routing import route
 from .views import (
@@ -76,7 +77,8 @@ def search(parameters: Parameters, body: SearchRequest) -> Any:
             raise Problem("bad-region", "a region goes with one picture", errors=[("/queries", "")])
         region = mark_region(served, asked[0], body.region)
     embedded = _since(started)
-    found = services().workshop.do("scan", lambda: _find(served, asked, region, body))
+    lane: Lane = "quick" if region is None else "scan"
+    found = services().workshop.do(lane, lambda: _find(served, asked, region, body))
     return _reply(served, found, body, asked[0], embedded, _since(started))
 
 
@@ -223,7 +225,7 @@ def explain(parameters: Parameters, body: ExplainRequest) -> Any:
         except InvalidInput as error:
             raise Problem("bad-region", str(error), errors=[("/point/patch", "")]) from None
 
-    found = services().workshop.do("scan", work)
+    found = services().workshop.do("quick", work)
     scale = scale_of(found)
     return ExplainReply(
         items=[

@@ -77,7 +77,8 @@ export class Answers {
       state,
       records: await Promise.all(state.q.map((q) => this.screen.record(q))),
       folder: app.info?.index?.folder ?? "",
-      say: app.say,
+      hidden: this.answer?.hidden,
+      say: app.flash,
     };
   }
 

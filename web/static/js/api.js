@@ -99,7 +99,7 @@ async function send(url, { method, body, etag, signal }) {
     });
   } catch (error) {
     if (stopped(error)) throw error;
-    throw new Problem({ type: "/problems/offline", ...text.problem.offline(navigator.onLine) });
+    throw new Problem({ type: "offline", ...text.problem.offline(navigator.onLine) });
   }
 }
 

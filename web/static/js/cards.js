@@ -40,9 +40,9 @@ function scoreLine(hit) {
   );
 }
 
-function boxOver({ box: [x, y, w, h: height] }) {
+function boxOver({ box: [x, y, width, height] }) {
   return h("span.box", {
-    style: { left: `${x * 100}%`, top: `${y * 100}%`, width: `${w * 100}%`, height: `${height * 100}%` },
+    style: { left: `${x * 100}%`, top: `${y * 100}%`, width: `${width * 100}%`, height: `${height * 100}%` },
   });
 }
 

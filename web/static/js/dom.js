@@ -24,9 +24,14 @@ export function h(tag, props = null, ...children) {
     else if (PROPERTIES.has(key)) element[key] = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...shown(children));
   return element;
 }
+
+const shown = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+
+/** Put children into an element in place of those it has. */
+export const fill = (element, ...children) => element.replaceChildren(...shown(children));
 
 /** A picture from icons.svg, which `main.js` has put into the page. */
 export function icon(name) {
@@ -73,7 +78,7 @@ export function field(id, label, props = {}) {
   return h("div.field", null, h("label", { for: id }, label), input);
 }
 
-export const find = (selector, root = document) => root.querySelector(selector);
+export const find = (selector, root = document) => root?.querySelector(selector) ?? null;
 
 /** `run`, once, `wait` ms after the last call. `cancel` and `now` as one would think. */
 export function debounce(run, wait) {

@@ -87,10 +87,16 @@ export class Evidence {
   /** Take the maps that came with hits, and watch their cards. */
   seed(hits) {
     for (const hit of hits) if (hit.heat) this.found.set(hit.id, evidenceOf(hit.heat));
-    this.range = commonRange([...this.found.values()]);
     for (const hit of hits) this.watcher.observe(this.wall.cardOf(hit.id));
-    this.ends.forEach((end, i) => (end.textContent = this.range[i].toFixed(2)));
+    this.rescale();
     this.showLegend();
+  }
+
+  /** One scale for all the maps there are, widened as more arrive. */
+  rescale() {
+    this.range = commonRange([...this.found.values()]);
+    this.ends.forEach((end, i) => (end.textContent = this.range[i].toFixed(2)));
+    this.repaint();
   }
 
   keep(on) {
@@ -147,11 +153,7 @@ export class Evidence {
       const { items } = await call("explain", "explain", { body: { ...question, image_ids: ids }, patient: false });
       if (question !== this.question) return;
       for (const item of items) this.found.set(item.id, evidenceOf(item));
-      if (this.found.size === items.length) {
-        this.range = commonRange([...this.found.values()]);
-        this.ends.forEach((end, i) => (end.textContent = this.range[i].toFixed(2)));
-      }
-      items.forEach((item) => this.draw(item.id));
+      this.rescale();
       if (rest) this.fill();
     } catch (error) {
       // Passing over a card is no command: its failure is told beside the legend.

@@ -47,19 +47,19 @@ export function markedPart(state, records) {
 const corpusId = (record) => record.image_id ?? null;
 
 /** What the other two faces have no words for. */
-function unsaid(state, part) {
+function unsaid(state, part, hidden) {
   const words = text.export.unsaid;
   const marked = part.box || part.patches;
   return [
     state.mode === "both" && marked && words.both,
     state.pos && marked && words.position,
     state.min !== null && words.min(state.min),
-    state.dup === "hide" && words.dedupe,
+    state.dup === "hide" && hidden?.duplicates > 0 && words.dedupe,
   ].filter(Boolean);
 }
 
 /** The command that asks the same, or null when it has no words for what is marked. */
-export function asCommand({ state, records, folder }) {
+export function asCommand({ state, records, folder, hidden }) {
   const part = markedPart(state, records);
   if (part.patches) return null;
   const files = records.filter((one) => corpusId(one) === null).map((one) => (one.name.startsWith("-") ? `./${one.name}` : one.name));
@@ -69,12 +69,12 @@ export function asCommand({ state, records, folder }) {
   if (part.box) words.push("--region", part.box.join(","));
   for (const filter of state.f) words.push(`--where=${filter}`);
   if (state.exact) words.push("--exact");
-  const notes = unsaid(state, part).map((note) => `# ${note}\n`);
+  const notes = unsaid(state, part, hidden).map((note) => `# ${note}\n`);
   return notes.join("") + words.map(shellWord).join(" ");
 }
 
 /** The Python that asks the same. */
-export function asPython({ state, records, folder }) {
+export function asPython({ state, records, folder, hidden }) {
   const part = markedPart(state, records);
   const queries = records.map((one) => (corpusId(one) === null ? pythonText(one.name) : String(corpusId(one))));
   const given = [
@@ -90,7 +90,7 @@ export function asPython({ state, records, folder }) {
     "import dinosearch",
     "",
     `with dinosearch.open(${pythonText(folder)}) as index:`,
-    ...unsaid(state, part).map((note) => `    # ${note}`),
+    ...unsaid(state, part, hidden).map((note) => `    # ${note}`),
     `    hits = index.search(${given.join(", ")})`,
     "",
   ].join("\n");
@@ -125,7 +125,7 @@ export async function toggleExport(opener, load) {
   const copy = async (content) => done((await copyText(content)) ? text.copied : text.notCopied);
   const command = asCommand(what);
   const menu = h(
-    "div.menu#export-menu",
+    "div#export-menu.menu",
     { role: "group", "aria-label": words.title },
     h("p.quiet", null, words.scope(what.selected.length, what.hits.length)),
     button(words.csv, { id: "export-csv", sign: "save" }, () => {

@@ -25,7 +25,6 @@ export class FilterView {
     this.facets = h("details#facets", { hidden: true });
     this.chips.before(this.error);
     this.chips.after(this.facets);
-    find("form", root).addEventListener("submit", () => this.add(input.value));
     input.addEventListener("input", () => {
       this.complain(null);
       this.complete();

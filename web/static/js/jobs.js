@@ -56,9 +56,12 @@ export class Jobs {
       const answer = await call("jobs", "jobs", { etag: this.etag, patient: false });
       if (answer) this.show(answer.jobs);
       this.app.settled("jobs");
+      this.trouble = null;
     } catch (error) {
       if (stopped(error)) return;
-      this.app.problem("jobs", error);
+      // Said once, not at every poll.
+      if (this.trouble !== error.message) this.app.problem("jobs", error);
+      this.trouble = error.message;
     }
     if (this.started) {
       clearTimeout(this.timer);

@@ -22,6 +22,7 @@ let named = null;
 const app = {
   info: null,
   say,
+  flash,
   offer,
   problem,
   settled: (purpose) => dismiss(purpose),
@@ -34,6 +35,7 @@ const app = {
 };
 
 let said = "";
+let flashing = 0;
 let offered = [];
 
 /** Buttons beside the status line. */
@@ -45,6 +47,13 @@ function offer(...actions) {
 function say(words) {
   said = words;
   if (!statusLine.dataset.waiting) statusLine.textContent = words;
+}
+
+/** Say something for a moment, then what was said before. */
+function flash(words) {
+  clearTimeout(flashing);
+  statusLine.textContent = words;
+  flashing = setTimeout(() => say(said), 4000);
 }
 
 whenWaiting((waiting) => {
@@ -76,7 +85,7 @@ function problem(purpose, error, { actions = [], note = "" } = {}) {
   };
   const copy = button(text.problem.copy, { sign: "copy" }, async () => {
     const done = await copyText(JSON.stringify(details, null, 2));
-    say(done ? text.copied : text.notCopied);
+    flash(done ? text.copied : text.notCopied);
   });
   const fault = "detail" in error ? details : { ...details, title: text.problem.internal, detail: error.message };
   show(
@@ -94,6 +103,7 @@ function problem(purpose, error, { actions = [], note = "" } = {}) {
         null,
         actions,
         copy,
+        fault.type?.startsWith("/problems/") && h("a.button", { href: fault.type, target: "_blank", rel: "noopener" }, text.problem.help),
         button(text.problem.dismiss, { sign: "close" }, () => dismiss(purpose)),
         fault.instance && h("code.instance", null, fault.instance),
       ),
@@ -230,7 +240,7 @@ find("#show-keys").addEventListener("click", showKeys);
 
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  if (event.key !== "Escape" && document.querySelector("dialog[open]")) return;
+  if (document.querySelector("dialog[open]")) return;
   if (event.key.length === 1 && event.key !== " " && document.documentElement.dataset.keys === "off") return;
   if (event.key === "?") {
     event.preventDefault();

@@ -129,7 +129,7 @@ export class Marker {
     const { x, y, w, h } = R.clipped(this.lattice, rect);
     const px = event.clientX - box.left;
     const py = event.clientY - box.top;
-    const reach = event.pointerType === "touch" ? 22 : 9;
+    const reach = event.pointerType === "touch" ? 24 : 12;
     let best = null;
     let least = reach;
     for (const [name, fx, fy] of HANDLES) {

@@ -106,7 +106,7 @@ class Picture {
     this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
     this.ends = [h("span"), h("span")];
     this.legend = h("div.legend", { hidden: true }, h("span.vh", null, text.results.legend), this.ends[0], this.ramp, this.ends[1]);
-    this.wallRoot = h("div.wall#neighbours", { role: "feed", "aria-labelledby": "neighbours-title", "aria-busy": "true" });
+    this.wallRoot = h("div#neighbours.wall", { role: "feed", "aria-labelledby": "neighbours-title", "aria-busy": "true" });
     this.main.replaceChildren(
       h(
         "div.picture",

@@ -1,7 +1,7 @@
 /** The question's panel: the query picture or pictures, what is marked on them, and how to search. */
 
 import { address } from "./api.js";
-import { button, debounce, field, find, framed, h, tick } from "./dom.js";
+import { button, debounce, field, fill, find, framed, h, tick } from "./dom.js";
 import { paint } from "./heat.js";
 import { Marker } from "./marker.js";
 import * as R from "./region.js";
@@ -34,7 +34,7 @@ export class QueryPanel {
       this.marker?.end();
       this.marker = null;
       const single = records.length === 1;
-      this.root.replaceChildren(single ? this.picture(records[0]) : this.strip(records), single ? this.modes() : this.combine(), this.options(info));
+      fill(this.root, single ? this.picture(records[0]) : this.strip(records), single ? this.modes() : this.combine(), this.options(info));
     }
     this.refresh();
   }
@@ -101,18 +101,18 @@ export class QueryPanel {
 
   about(record) {
     const words = text.query;
-    const kept = record.expires_at !== null && record.expires_at !== undefined;
+    const kept = record.image_id === null;
     return h(
       "div.about",
       null,
       h("p.name", { title: record.name }, h("bdi", null, record.name)),
-      h("p.quiet", null, text.pixels(record.width, record.height), kept && ` · ${record.pinned ? words.kept : words.until(record.expires_at)}`),
+      h("p.quiet", null, text.pixels(record.width, record.height), kept && ` · ${record.expires_at ? words.until(record.expires_at) : words.kept}`),
       (record.notes ?? []).map((note) => h("p.hint", null, note.text)),
       h(
         "div.row",
         null,
         kept && button(words.keep, { id: "keep", sign: "pin", "aria-pressed": String(Boolean(record.pinned)) }, () => this.keep(record, !record.pinned)),
-        record.image_id !== null && h("a.button", { href: `/image/${record.image_id}` }, words.page),
+        !kept && h("a.button", { href: `/image/${record.image_id}` }, words.page),
         button(words.add, { id: "add-query", sign: "plus" }, () => this.add()),
         button(words.remove, { id: "remove-query", sign: "close", bare: true }, () => this.drop(0)),
       ),

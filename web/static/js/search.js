@@ -45,7 +45,7 @@ class Search {
       "section#filters",
       { "aria-labelledby": "filters-title" },
       h("h2#filters-title", null, words.filters),
-      h("form.row", { on: { submit: (event) => event.preventDefault() } }, h("label.vh", { for: "filter-input" }, words.filterLabel), this.filterInput, h("datalist#filter-words"), h("button", { type: "submit" }, words.filterAdd)),
+      h("form.row", { on: { submit: (event) => this.addFilter(event) } }, h("label.vh", { for: "filter-input" }, words.filterLabel), this.filterInput, h("datalist#filter-words"), h("button", { type: "submit" }, words.filterAdd)),
       h("div#filter-chips"),
     );
     this.heading = h("h2#results-title", null, words.start);
@@ -175,6 +175,12 @@ class Search {
     if (!before || wasBrowsing || !sameQuestion(before, state)) await this.answers.ask();
     else await this.showQuery();
     await this.answers.showView();
+  }
+
+  async addFilter(event) {
+    event.preventDefault();
+    await this.wakeFilters();
+    this.filterView.add(this.filterInput.value);
   }
 
   async wakeFilters() {

@@ -170,7 +170,8 @@ export function searchBody(state, region, { cursor = null, explain = 12 } = {}) 
     exact: state.exact,
     dedupe: state.dup === "hide",
     ...(state.min === null ? {} : { min_score: state.min }),
-    explain: several ? 0 : explain,
+    // Maps of whole pictures are fetched when pointed at: they would cost more than the search.
+    explain: mode === "image" ? 0 : explain,
   };
 }
 

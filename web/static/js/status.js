@@ -110,7 +110,7 @@ class Status {
         this.add.firstElementChild,
         h("p", null, words.noRoots),
         h("pre.command", { tabindex: "0" }, command),
-        h("div.row", null, button(text.copy, { sign: "copy" }, async () => this.app.say((await copyText(command)) ? text.copied : text.notCopied))),
+        h("div.row", null, button(text.copy, { sign: "copy" }, async () => this.app.flash((await copyText(command)) ? text.copied : text.notCopied))),
       );
       return;
     }
@@ -182,7 +182,7 @@ class Status {
   async page(cursor) {
     const words = text.status;
     try {
-      const { failures, cursor: next, total } = await call("failures", "failures", { query: { limit: 50, cursor } });
+      const { failures, cursor: next, total } = await call("failures", "failures", { query: { limit: 20, cursor } });
       const rows = failures.map((one) =>
         h(
           "tr",

@@ -56,6 +56,7 @@ export const text = {
     waiting: ({ seconds, attempt, tries }) => `The server is busy. Trying again in ${seconds} s (${attempt} of ${tries}).`,
     stop: "Stop waiting",
     copy: "Copy details",
+    help: "What this means",
     dismiss: "Dismiss",
     internal: "Something in this page went wrong",
     parameters: "Parts of this address were not understood and are ignored:",

@@ -105,7 +105,7 @@ export class ZoomView {
       ctx.setLineDash([]);
     };
     if (this.chosen) mark(this.chosen, getComputedStyle(this.marks).getPropertyValue("--ask-mark").trim() || "#ff7a1a", false);
-    if (this.cursor && this.picking && document.activeElement === this.box) mark(this.cursor, "#ffffff", true);
+    if (this.cursor && String(this.cursor) !== String(this.chosen) && this.picking && document.activeElement === this.box) mark(this.cursor, "#ffffff", true);
   }
 
   drawGrid(ctx, width, height, thin) {
