@@ -30,11 +30,11 @@ $(VENV)/.demo: $(VENV)/.ready
 demo: $(VENV)/.demo
 	$(BIN)/dinosearch demo
 
-# The two pictures in README, from pictures that are ours to publish.
-pictures: setup
+# The pictures in README, from pictures that are ours to publish.
+pictures: setup browser
 	$(BIN)/dinosearch demo --drawn
-	mkdir -p docs
 	$(BIN)/python -c 'from PIL import Image; [Image.open(f"demo-drawn/{n}.png").save(f"docs/{n}.jpg", quality=88) for n in ("whole", "part")]'
+	$(BIN)/python docs/screens.py
 
 lint: setup
 	$(BIN)/ruff check .

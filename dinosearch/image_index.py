@@ -234,6 +234,8 @@ class ImageIndex:
         weight: float = 1.0,
         position: bool = False,
         distinct: bool = False,
+        min_score: float | None = None,
+        explain: int = 0,
         percentiles: bool = False,
     ) -> Answer:
         """Like `search`, with timings and how the hits were found, and more to say.
@@ -246,6 +248,9 @@ class ImageIndex:
         position     with a region: its patches count only near their place in the query,
                      within a tenth of the view
         distinct     show pictures of equal content once; the hit's `copies` counts the rest
+        min_score    leave out what scores lower
+        explain      the `evidence` of so many hits, as `explain` gives it without pairs; of
+                     several queries, for the first
         percentiles  place each score among those of random pairs of the index
         """
         queries = several(query)
@@ -261,6 +266,8 @@ class ImageIndex:
             weight=weight,
             position=position,
             distinct=distinct,
+            min_score=min_score,
+            explain=explain,
             percentiles=percentiles,
         )
         return self._searcher.answer(queries, question)

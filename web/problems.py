@@ -156,7 +156,9 @@ def response_of(problem: Problem) -> Response:
     response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"
     if kind.status >= 500:
-        log.error("%s %s: %s (%s)", request.method, request.path, problem, body["instance"])
+        # A server that is busy or still loading is no news for its log.
+        level = logging.ERROR if kind.status == 500 else logging.INFO
+        log.log(level, "%s %s: %s (%s)", request.method, request.path, problem, body["instance"])
     return response
 
 

@@ -85,7 +85,9 @@ def demo(folder: str | None, work: str | None, count: int, drawn: bool, as_json:
         return
     command = _command()
     line()
-    line("Next:")
+    line("Open the page, and go to the address it prints:")
+    line(f"  {command} serve --in {folder}")
+    line("Or:")
     line(f"  {command} info --in {folder}")
     line(f"  {command} search --id 7 --in {folder} -k 5")
     line(f"  {command} index YOUR_PHOTOS --to indexes/mine")
@@ -126,7 +128,7 @@ def _photograph_stage(results: Path, count: int) -> _Stage:
 
 
 def _drawn_stage(results: Path, count: int) -> _Stage:
-    from dinosearch.cli.drawn import draw_corpus, draw_scene
+    from dinosearch.cli.drawn import draw_corpus, draw_part_query, draw_scene
 
     note(f"drawing {count} pictures of machine parts")
     draw_corpus(results / "pictures", count)
@@ -134,10 +136,10 @@ def _drawn_stage(results: Path, count: int) -> _Stage:
     queries.mkdir(parents=True, exist_ok=True)
     # Seeds the corpus does not use, so that whatever is found is another picture.
     whole, _ = draw_scene(["gear"], np.random.default_rng(2))
-    part, boxes = draw_scene(["plate", "gear", "nut"], np.random.default_rng(4))
+    part, box = draw_part_query()
     whole.save(queries / "whole.jpg", quality=92)
     part.save(queries / "part.jpg", quality=92)
-    return _Stage(results / "pictures", queries / "whole.jpg", queries / "part.jpg", boxes[1])
+    return _Stage(results / "pictures", queries / "whole.jpg", queries / "part.jpg", box)
 
 
 def _elpv() -> Path:

@@ -177,3 +177,9 @@ def _light(rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.
     angle, strength = rng.uniform(0, 2 * math.pi), rng.uniform(0.05, 0.3)
     slope = rows * math.sin(angle) + cols * math.cos(angle)
     return np.asarray(rng.uniform(0.85, 1.1) * (1 + strength * slope), dtype=np.float32)
+
+
+def draw_part_query() -> tuple[Image.Image, Box]:
+    """A picture that the corpus does not hold, and where the gear in it lies, in pixels."""
+    picture, boxes = draw_scene(["plate", "gear", "nut"], np.random.default_rng(4))
+    return picture, boxes[1]

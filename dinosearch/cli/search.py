@@ -39,6 +39,16 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     metavar="FILTER",
     help="[-]key:value with key label, path, split, date, size or meta.NAME.",
 )
+@click.option(
+    "--weight",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Of the region; the rest is the whole picture's.",
+)
+@click.option("--position", is_flag=True, help="Look for the part near its own place only.")
+@click.option("--distinct", is_flag=True, help="Show pictures of equal content once.")
+@click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out what scores lower.")
 @click.option("--weights", type=click.Path(), metavar="FILE", help="The encoder's, if moved.")
 @click.option("--exact", is_flag=True, help="Compare with every picture.")
 @click.option("--save", type=click.Path(), metavar="sheet.png", help="Draw query and hits.")
@@ -52,6 +62,10 @@ def search(
     region: tuple[float, ...] | None,
     mask: str | None,
     where: tuple[str, ...],
+    weight: float,
+    position: bool,
+    distinct: bool,
+    min_score: float | None,
     weights: str | None,
     exact: bool,
     save: str | None,
@@ -73,7 +87,16 @@ def search(
             pixels, _ = index.pixels(mask)
             marked = pixels.max(axis=2) > 127
         answer = index.answer(
-            queries, k=k, region=marked, where=where, combine=combine, exact=exact
+            queries,
+            k=k,
+            region=marked,
+            where=where,
+            combine=combine,
+            exact=exact,
+            weight=weight,
+            position=position,
+            distinct=distinct,
+            min_score=min_score,
         )
         if save:
             sheet = index.sheet(queries, answer.hits, region=marked)

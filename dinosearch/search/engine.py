@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.errors import InvalidInput
-from dinosearch.geometry import Box, PatchGrid, View, check_fit
+from dinosearch.geometry import PatchGrid, View, check_fit
 from dinosearch.scoring import maxsim, top_k
 from dinosearch.search.background import Background
 from dinosearch.search.evidence import Evidence, evidence_of, patch_evidence
-from dinosearch.search.question import Answer, Hit, QueryPicture, Question
+from dinosearch.search.query_picture import QueryPicture
+from dinosearch.search.question import Answer, Hit, Question
 from dinosearch.search.recent import Recent
-from dinosearch.search.regions import CellBox, RegionQuery, best_box
+from dinosearch.search.regions import RegionQuery
 from dinosearch.storage.catalog import Catalog, Item
 from dinosearch.storage.snapshot import Snapshot
 
@@ -100,16 +101,40 @@ class Engine:
                 if position >= 0:
                     best[position] = max(score, best.get(position, -np.inf))
             ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))
-            ranked = ranked[question.offset : depth]
+            ranked = [
+                (position, score)
+                for position, score in ranked[question.offset : depth]
+                if score >= question.least
+            ]
         items = self._items([position for position, _ in ranked])
-        hits = []
+        found, started = _since(started), time.perf_counter()
+        first, part = queries[0], None
+        if question.explain:
+            part = RegionQuery.cut(None, first.grid, first.patches)
+        hits: list[Hit] = []
         for (position, raw), item in zip(ranked, items, strict=True):
             score = _cosine(raw)
             percentile = background.of_whole(score) if background else None
-            hits.append(_hit(item, score, copies.get(position, 0), percentile, image_score=score))
+            evidence = None
+            if part is not None and len(hits) < question.explain:
+                evidence = self._evidence(part, first.grid, position, item, pairs=0)
+            hits.append(
+                Hit(
+                    id=item.id,
+                    path=item.path,
+                    score=score,
+                    labels=item.labels,
+                    metadata=item.metadata,
+                    image_score=score,
+                    percentile=percentile,
+                    copies=copies.get(position, 0),
+                    evidence=evidence,
+                    item=item,
+                )
+            )
         return Answer(
             hits,
-            {"search": _since(started)},
+            {"search": found, "explain": _since(started)},
             exact,
             searched,
             items=len(self._snapshot),
@@ -138,29 +163,37 @@ class Engine:
                 whole = self._snapshot.cls(places) @ query.cls
                 scores[places] = weight * of_region[places] + (1 - weight) * whole
         ranked = top_k(scores, question.offset + question.k)[question.offset :]
+        ranked = ranked[scores[ranked] >= question.least]
         items = self._items(ranked.tolist())
         whole = self._snapshot.cls(ranked) @ query.cls if len(ranked) else np.empty(0)
-        found = _since(started)
-        started = time.perf_counter()
-        hits = []
+        found, started = _since(started), time.perf_counter()
+        hits: list[Hit] = []
         for position, item, image_score in zip(ranked.tolist(), items, whole, strict=True):
-            grid = self.grid_of(item)
-            cells = best_box(part, self._snapshot.tokens(position), grid.rows, grid.cols)
             score = _cosine(scores[position])
+            evidence = self._evidence(part, query.grid, position, item, pairs=0)
             hits.append(
-                _hit(
-                    item,
-                    score,
-                    copies.get(position, 0),
-                    background.of_region(score, weight, question.position) if background else None,
+                Hit(
+                    id=item.id,
+                    path=item.path,
+                    score=score,
+                    box=evidence.box,
+                    labels=item.labels,
+                    metadata=item.metadata,
                     image_score=_cosine(image_score),
                     region_score=_cosine(of_region[position]),
-                    box=_box(grid, cells),
+                    percentile=(
+                        background.of_region(score, weight, question.position)
+                        if background
+                        else None
+                    ),
+                    copies=copies.get(position, 0),
+                    evidence=evidence if len(hits) < question.explain else None,
+                    item=item,
                 )
             )
         return Answer(
             hits,
-            {"search": found, "locate": _since(started)},
+            {"search": found, "explain": _since(started)},
             True,
             searched,
             items=len(self._snapshot),
@@ -174,12 +207,17 @@ class Engine:
         self, query: QueryPicture, item_id: int, question: Question, *, pairs: int
     ) -> Evidence:
         """Why a picture answers; raises `InvalidInput` for no such id."""
-        grid = self.grid_of(self.item(item_id))
-        tokens = self._snapshot.tokens(self._position(item_id))
+        item = self.item(item_id)
         part = RegionQuery.cut(
             question.region, query.grid, query.patches, position=question.position
         )
-        return evidence_of(part, query.grid, tokens, grid, pairs=pairs)
+        return self._evidence(part, query.grid, self._position(item_id), item, pairs=pairs)
+
+    def _evidence(
+        self, part: RegionQuery, query_grid: PatchGrid, position: int, item: Item, *, pairs: int
+    ) -> Evidence:
+        scores = part.scores(self._snapshot.tokens(position))
+        return evidence_of(part, query_grid, scores, self.grid_of(item), pairs=pairs)
 
     def explain_patch(
         self, query: QueryPicture, item_id: int, patch: tuple[int, int], *, of_query: bool
@@ -233,35 +271,6 @@ class Engine:
 def grid_of(item: Item, view: View) -> PatchGrid:
     """Where the stored patches of an item lie in its picture; `view` is the encoder's."""
     return View(view.size, view.cell, check_fit(item.fit)).grid(item.width, item.height)
-
-
-def _hit(
-    item: Item,
-    score: float,
-    copies: int,
-    percentile: float | None,
-    *,
-    image_score: float,
-    region_score: float | None = None,
-    box: Box | None = None,
-) -> Hit:
-    return Hit(
-        id=item.id,
-        path=item.path,
-        score=score,
-        box=box,
-        labels=item.labels,
-        metadata=item.metadata,
-        image_score=image_score,
-        region_score=region_score,
-        percentile=percentile,
-        copies=copies,
-        item=item,
-    )
-
-
-def _box(grid: PatchGrid, cells: CellBox) -> Box:
-    return grid.box_of_cells(cells.row0, cells.col0, cells.row1, cells.col1)
 
 
 def _cosine(score: float) -> float:

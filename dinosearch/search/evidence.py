@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dinosearch.errors import InvalidInput
 from dinosearch.geometry import Box, PatchGrid
 from dinosearch.scoring import similarities
-from dinosearch.search.question import QueryPicture
+from dinosearch.search.query_picture import QueryPicture
 from dinosearch.search.regions import RegionQuery, best_box
 
 Cell = tuple[int, int]
@@ -70,21 +70,21 @@ def _bytes(values: NDArray[np.float32], low: float, high: float) -> bytes:
 def evidence_of(
     part: RegionQuery,
     query_grid: PatchGrid,
-    tokens: NDArray[np.floating],
+    scores: NDArray[np.float32],
     grid: PatchGrid,
     *,
     pairs: int,
 ) -> Evidence:
-    """How the part (or a whole picture) and a hit of `tokens` [P, Dp] on `grid` match."""
-    scores = similarities(part.tokens, tokens)
-    if part.near is not None:
-        scores = np.where(part.near, scores, -1).astype(np.float32)
+    """How the part (or a whole picture) and a hit match.
+
+    `scores` [m, P]: cosine of each patch of the part to each of the hit's, on `grid`.
+    """
     heat = np.where(grid.shown.ravel(), scores.max(axis=0), np.nan).astype(np.float32)
     query_heat = np.full((query_grid.rows, query_grid.cols), np.nan, dtype=np.float32)
     query_heat[part.places[:, 0], part.places[:, 1]] = scores.max(axis=1)
     box = None
     if part.is_marked:
-        cells = best_box(part, tokens, grid.rows, grid.cols)
+        cells = best_box(part, scores, grid.rows, grid.cols)
         box = grid.box_of_cells(cells.row0, cells.col0, cells.row1, cells.col1)
     return Evidence(
         heat=heat.reshape(grid.rows, grid.cols),

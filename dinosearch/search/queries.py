@@ -16,7 +16,7 @@ from dinosearch.encoders import Encoder
 from dinosearch.errors import InvalidInput, PictureRefused
 from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts, Picture, Refusal, grid_for
-from dinosearch.search.question import QueryPicture
+from dinosearch.search.query_picture import QueryPicture
 from dinosearch.search.recent import Recent
 from dinosearch.storage.catalog import Item
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dinosearch.errors import InvalidInput
 from dinosearch.geometry import Box, PatchGrid, Region
+from dinosearch.search.evidence import Evidence
 from dinosearch.search.filters import parse_filters
 from dinosearch.storage.catalog import Item
 from dinosearch.storage.conditions import Condition
@@ -20,18 +20,6 @@ Combine = Literal["mean", "any"]
 MAX_K = 1_000
 MAX_DEPTH = 10_000
 """How far down the ranking one may look: `offset + k` at most."""
-
-
-@dataclass(frozen=True)
-class QueryPicture:
-    """Features of one picture that is asked with.
-
-    `cls` float32 [D] and `patches` [P, Dp], unit rows, on `grid`.
-    """
-
-    cls: NDArray[np.float32]
-    patches: NDArray[np.floating]
-    grid: PatchGrid
 
 
 @dataclass(frozen=True)
@@ -48,6 +36,8 @@ class Question:
                  the whole picture's
     position     with a region: a patch counts only near the place it has in the query
     distinct     pictures of equal content count once
+    min_score    leave out what scores lower
+    explain      for so many of the hits, also say why
     percentiles  place each score among those of random pairs
     """
 
@@ -61,7 +51,14 @@ class Question:
     weight: float = 1.0
     position: bool = False
     distinct: bool = False
+    min_score: float | None = None
+    explain: int = 0
     percentiles: bool = False
+
+    @property
+    def least(self) -> float:
+        """What a picture must score to be a hit."""
+        return -np.inf if self.min_score is None else self.min_score
 
     @classmethod
     def of(
@@ -78,6 +75,8 @@ class Question:
         weight: float = 1.0,
         position: bool = False,
         distinct: bool = False,
+        min_score: float | None = None,
+        explain: int = 0,
         percentiles: bool = False,
     ) -> Question:
         """A question about so many `queries`. Raises `InvalidInput` that says what is wrong."""
@@ -93,6 +92,8 @@ class Question:
             raise InvalidInput(f"nprobe is {nprobe!r}: look into 1 list or more")
         if not 0 <= weight <= 1:
             raise InvalidInput(f"weight is {weight!r}: it lies between 0 and 1")
+        if min_score is not None and not -1 <= min_score <= 1:
+            raise InvalidInput(f"min_score is {min_score!r}: a score lies between -1 and 1")
         marked = None if region is None else Region.parse(region)
         if marked is not None and queries != 1:
             raise InvalidInput("a region goes with one picture: give one query, or no region")
@@ -108,6 +109,8 @@ class Question:
             weight=float(weight),
             position=position,
             distinct=distinct,
+            min_score=min_score,
+            explain=explain,
             percentiles=percentiles,
         )
 
@@ -127,8 +130,8 @@ class Hit:
     `image_score` is the cosine of the whole pictures and `region_score` that of the
     region; `score` is one of them or, weighted, both. `percentile` (0 to 100) is the share
     of random pairs of the index that score lower, where it was asked for; `copies` counts
-    the pictures of equal content that this one stands for. `item` is all that the index
-    knows of the picture.
+    the pictures of equal content that this one stands for; `evidence` says why it answers,
+    where that was asked for. `item` is all that the index knows of the picture.
     """
 
     id: int
@@ -141,6 +144,7 @@ class Hit:
     region_score: float | None = None
     percentile: float | None = None
     copies: int = 0
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
     item: Item = field(repr=False, compare=False, kw_only=True)
 
 
@@ -148,12 +152,12 @@ class Hit:
 class Answer:
     """Hits, best first, and how they came about.
 
-    `timing_ms` has `encode`, `search`, for a region `locate` (its box in each hit), and
-    `total`. `exact` says whether every matching picture was compared, else `nprobe` how
-    many lists were looked into. `searched` is how many matched the filters, of `items` in
-    the index; `hidden_copies` of them stand behind another of equal content. `grid` is the
-    query's and `region_patches` counts what is marked on it, for a region. `generation` is
-    that of the index.
+    `timing_ms` has `encode`, `search`, `explain` (boxes and evidence) and `total`. `exact`
+    says whether every matching picture was compared, else `nprobe` how many lists were
+    looked into. `searched` is how many matched the filters, of `items` in the index;
+    `hidden_copies` of them stand behind another of equal content. `grid` is the query's and
+    `region_patches` counts what is marked on it, for a region. `generation` is that of the
+    index.
     """
 
     hits: list[Hit]

@@ -64,6 +64,14 @@ class RegionQuery:
             region is not None,
         )
 
+    def scores(self, tokens: NDArray[np.floating]) -> NDArray[np.float32]:
+        """float32 [m, P]: cosine of each patch to each token of a picture, -1 where it may not be.
+
+        `tokens` [P, Dp], unit rows.
+        """
+        cosines = similarities(self.tokens, tokens)
+        return cosines if self.near is None else np.where(self.near, cosines, np.float32(-1))
+
     def digest(self, generation: int) -> bytes:
         """What a scan for this part depends on, but for which pictures are scanned."""
         parts = [self.tokens.tobytes(), b"" if self.near is None else self.near.tobytes()]
@@ -97,18 +105,15 @@ LAYOUT_EXPLAINS = 0.9
 """Share of what the best matches lie above the average that the layout must reach to decide."""
 
 
-def best_box(query: RegionQuery, tokens: NDArray[np.floating], rows: int, cols: int) -> CellBox:
+def best_box(query: RegionQuery, scores: NDArray[np.float32], rows: int, cols: int) -> CellBox:
     """Where in a picture of rows x cols cells the part lies best, at the part's own size.
 
-    `tokens` [P, Dp], unit rows. Each query patch gives a map of cosines over the picture.
+    `scores` [m, rows * cols]: a map of cosines over the picture for each query patch.
     Where one place of the part's rectangle has nearly every patch match at the very cell
     its layout expects, that is the place. Otherwise (the part is turned, scaled or
     deformed) the maps, standardised so that a patch that matches everywhere says little,
     are summed over the rectangle as well, and the best place of both sums counts.
     """
-    scores = similarities(query.tokens, tokens)
-    if query.near is not None:
-        scores = np.where(query.near, scores, -1).astype(np.float32)
     maps = scores.reshape(-1, rows, cols)
     height, width = min(query.rows, rows), min(query.cols, cols)
     at_layout = _at_layout(maps, query.offsets, height, width)

@@ -15,7 +15,8 @@ from dinosearch.search.background import Background
 from dinosearch.search.engine import Engine, Scanned
 from dinosearch.search.evidence import Evidence
 from dinosearch.search.queries import Queries, Query
-from dinosearch.search.question import Answer, QueryPicture, Question
+from dinosearch.search.query_picture import QueryPicture
+from dinosearch.search.question import Answer, Question
 from dinosearch.search.reader import Reader
 from dinosearch.search.recent import Recent
 from dinosearch.storage.catalog import Catalog
@@ -45,7 +46,8 @@ class Searcher:
 
         def ask(snapshot: Snapshot, catalog: Catalog) -> Answer:
             engine = Engine(snapshot, catalog, self._view, self._scanned)
-            pictures = _features(engine, asked, with_patches=question.region is not None)
+            with_patches = question.region is not None or question.explain > 0
+            pictures = _features(engine, asked, with_patches=with_patches)
             background = self._background_of(snapshot) if question.percentiles else None
             return engine.answer(pictures, question, background)
 

@@ -62,7 +62,7 @@ def test_search_document(corpus, built):
     assert (first["rank"], first["path"]) == (1, str(corpus / "red" / "a.png"))
     assert (first["score"], first["box"], first["labels"]) == (1.0, None, ["red"])
     assert second["path"].endswith("b.png")
-    assert set(document["timing_ms"]) == {"encode", "search", "total"}
+    assert set(document["timing_ms"]) == {"encode", "search", "explain", "total"}
 
 
 def test_search_by_region_mask_id_and_filter(corpus, built, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from dinosearch import Answer, Evidence, Hit, knee
@@ -41,15 +40,6 @@ from .views import (
 _WORK = ("image-not-found", "query-not-found", "query-expired", "bad-region", "index-busy")
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An answer with the evidence that came along for its first hits."""
-
-    answer: Answer
-    evidence: list[Evidence]
-    explained_ms: float
-
-
 @route(
     "POST",
     "/search",
@@ -78,8 +68,8 @@ def search(parameters: Parameters, body: SearchRequest) -> Any:
         region = mark_region(served, asked[0], body.region)
     embedded = _since(started)
     lane: Lane = "quick" if region is None else "scan"
-    found = services().workshop.do(lane, lambda: _find(served, asked, region, body))
-    return _reply(served, found, body, asked[0], embedded, _since(started))
+    answer = services().workshop.do(lane, lambda: _find(served, asked, region, body))
+    return _reply(served, answer, body, embedded, _since(started))
 
 
 def _queries(body: SearchRequest) -> list[Any]:
@@ -90,11 +80,11 @@ def _queries(body: SearchRequest) -> list[Any]:
     return body.queries if body.query is None else [body.query]  # type: ignore[return-value]
 
 
-def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) -> _Found:
-    """What is done in the workshop: the search, and evidence for the first hits."""
+def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) -> Answer:
+    """What is done in the workshop."""
     offset = _offset(body.cursor)
     try:
-        answer = served.index.answer(
+        return served.index.answer(
             [one.query for one in asked],
             k=body.k,
             offset=offset,
@@ -106,33 +96,26 @@ def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) 
             weight=body.weight if body.mode == "both" else 1.0,
             position=body.position,
             distinct=body.dedupe,
+            min_score=body.min_score,
+            explain=body.explain,
             percentiles=True,
         )
     except InvalidInput as error:
         pointer = "/filters" if "filter" in str(error) else "/cursor" if offset else ""
         raise Problem("invalid-request", str(error), errors=[(pointer, str(error))]) from None
-    started = time.perf_counter()
-    evidence = [
-        served.index.explain(asked[0].query, hit, region=region, position=body.position, pairs=0)
-        for hit in _above(answer.hits, body.min_score)[: body.explain]
-    ]
-    return _Found(answer, evidence, _since(started))
 
 
 def _reply(
     served: Served,
-    found: _Found,
+    answer: Answer,
     body: SearchRequest,
-    asked: Asked,
     embedded: float,
     total: float,
 ) -> SearchReply:
-    answer, offset = found.answer, _offset(body.cursor)
-    hits = _above(answer.hits, body.min_score)
-    scale = scale_of(found.evidence)
+    hits, offset = answer.hits, _offset(body.cursor)
+    scale = scale_of(hit.evidence for hit in hits if hit.evidence)
     replies = []
     for place, hit in enumerate(hits):
-        shown = found.evidence[place] if place < len(found.evidence) else None
         replies.append(
             HitReply(
                 **summary_of(hit.item),
@@ -143,10 +126,10 @@ def _reply(
                 region_score=_rounded(hit.region_score),
                 matched=_matched(hit, answer),
                 duplicates=hit.copies,
-                heat=evidence_model(shown, scale) if shown else None,
+                heat=evidence_model(hit.evidence, scale) if hit.evidence else None,
             )
         )
-    reached = offset + len(answer.hits)
+    reached = offset + len(hits)
     more = len(hits) == body.k and reached < answer.searched - answer.hidden_copies
     return SearchReply(
         hits=replies,
@@ -167,7 +150,7 @@ def _reply(
         timing_ms=Timing(
             embed=embedded,
             index=answer.timing_ms["search"],
-            rerank=round(answer.timing_ms.get("locate", 0.0) + found.explained_ms, 3),
+            rerank=answer.timing_ms["explain"],
             total=total,
         ),
     )
@@ -183,10 +166,6 @@ def _matched(hit: Hit, answer: Answer) -> Matched | None:
 def _knee(hits: list[Hit], offset: int) -> int | None:
     """Of the first page: where the scores fall off is seen from the top."""
     return None if offset else knee([hit.score for hit in hits])
-
-
-def _above(hits: list[Hit], least: float | None) -> list[Hit]:
-    return hits if least is None else [hit for hit in hits if hit.score >= least]
 
 
 @route(

@@ -128,11 +128,13 @@ export class Answers {
     const { wall, state } = screen;
     wall.actions = screen.acts;
     wall.clear();
-    wall.add(answer.hits, { knee: answer.knee_rank });
+    // That a picture is most like itself is no news.
+    const own = answer.knee_rank === 1 && state.q.includes(`img:${answer.hits[0].id}`);
+    wall.add(answer.hits, { knee: own ? null : answer.knee_rank });
     screen.page(answer.cursor);
     screen.busy(false);
     screen.heading.textContent = text.search.results;
-    screen.tools.replaceChildren(this.chosen, this.evidence.legend, this.heatAll, h("div.menu-home", null, this.export));
+    screen.tools.replaceChildren(this.chosen, this.evidence.legend.root, this.heatAll, h("div.menu-home", null, this.export));
     screen.empty.hidden = answer.hits.length > 0;
     if (!answer.hits.length) nothingFound(screen.empty, state, (patch) => screen.go(patch));
     const { query, queries, region, position } = this.body;
@@ -153,6 +155,7 @@ export class Answers {
     const whole = screen.state.mode !== "image" && this.body.mode === "image";
     screen.app.say(text.search.status({ ...answer, shown: ids.length, whole }) + recall);
     screen.app.offer(
+      h("a.button.jump", { href: "#results-title" }, text.search.jump),
       answer.approximate &&
         button(text.search.makeExact, { id: "make-exact", sign: "exact" }, () => {
           this.against = ids;
@@ -166,7 +169,7 @@ export class Answers {
     const { screen, answer } = this;
     const next = await call("more", "search", { body: { ...this.body, cursor, explain: 0 } });
     if (answer !== this.answer) return;
-    this.evidence.seed(screen.wall.add(next.hits, { knee: answer.knee_rank }));
+    this.evidence.seed(screen.wall.add(next.hits));
     screen.page(next.cursor);
     this.status();
   }

@@ -13,14 +13,17 @@ export function barShare(percentile) {
   return Math.min(1, -Math.log10(Math.max(1e-6, 1 - percentile / 100)) / 4);
 }
 
-/** The nearest card above or below: the one whose middle is closest in the next row. */
-export function neighbourRow(boxes, from, direction) {
-  const start = boxes[from];
+/**
+ * The nearest card above or below: the one whose middle is closest in the next row.
+ * `boxOf(i)` is asked for as few cards as it takes, for there may be thousands.
+ */
+export function neighbourRow(boxOf, count, from, direction) {
+  const start = boxOf(from);
   let row = null;
   let best = from;
   let distance = Infinity;
-  for (let i = from + direction; i >= 0 && i < boxes.length; i += direction) {
-    const box = boxes[i];
+  for (let i = from + direction; i >= 0 && i < count; i += direction) {
+    const box = boxOf(i);
     if (Math.abs(box.top - start.top) < 2) continue;
     row ??= box.top;
     if (Math.abs(box.top - row) >= 2) break;
@@ -113,6 +116,7 @@ export class Wall {
     this.root = root;
     this.actions = actions;
     this.hits = new Map();
+    this.byId = new Map();
     this.cards = [];
     this.current = null;
     this.selected = new Set();
@@ -129,7 +133,10 @@ export class Wall {
 
   clear() {
     this.root.replaceChildren();
+    // A feed without articles is none.
+    this.root.removeAttribute("role");
     this.hits.clear();
+    this.byId.clear();
     this.cards = [];
     this.current = null;
     this.selected.clear();
@@ -143,6 +150,7 @@ export class Wall {
       this.hits.set(hit.id, hit);
       const one = card(hit, this.actions, this.cards.length + 1);
       this.cards.push(one);
+      this.byId.set(hit.id, one);
       parts.push(one);
       if (knee !== null && hit.rank === knee) {
         one.append(h("span.vh", null, text.card.knee));
@@ -152,6 +160,7 @@ export class Wall {
     // A line after the very last card would announce a drop that is not shown.
     this.root.lastElementChild?.classList.remove("last");
     this.root.append(...parts);
+    if (this.cards.length) this.root.setAttribute("role", "feed");
     if (this.root.lastElementChild?.matches(".knee")) this.root.lastElementChild.classList.add("last");
     if (!this.current && this.cards.length) this.makeCurrent(this.cards[0]);
     return fresh;
@@ -174,7 +183,7 @@ export class Wall {
   }
 
   cardOf(id) {
-    return find(`.card[data-id="${Number(id)}"]`, this.root);
+    return this.byId.get(id) ?? null;
   }
 
   focus(index) {
@@ -201,8 +210,8 @@ export class Wall {
     const id = Number(event.target.dataset.id);
     const index = this.cards.indexOf(event.target);
     const row = (direction) => {
-      const boxes = this.cards.map((one) => one.getBoundingClientRect());
-      this.focus(neighbourRow(boxes, index, direction));
+      const boxOf = (i) => this.cards[i].getBoundingClientRect();
+      this.focus(neighbourRow(boxOf, this.cards.length, index, direction));
     };
     const letters = document.documentElement.dataset.keys !== "off";
     const { actions } = this;

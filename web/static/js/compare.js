@@ -2,7 +2,7 @@
 
 import { address, call, cancel, stopped } from "./api.js";
 import { button, debounce, find, h, icon, pathText } from "./dom.js";
-import { evidenceOf, paintRamp } from "./heat.js";
+import { evidenceOf, Legend } from "./heat.js";
 import { queryReference } from "./state.js";
 import { text } from "./text.js";
 import { ZoomView } from "./zoom.js";
@@ -14,8 +14,7 @@ export class Compare {
     const words = text.compare;
     this.title = h("h2#compare-title");
     this.reading = h("p.reading", { role: "status" }, words.hint);
-    this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
-    this.ends = [h("span"), h("span")];
+    this.legend = new Legend(text.results.legend);
     this.sides = h("div.sides");
     this.trouble = h("div.trouble-home", { role: "alert" });
     this.later = debounce((side, cell) => this.explain(side, cell), 40);
@@ -38,7 +37,7 @@ export class Compare {
       ),
       this.trouble,
       this.sides,
-      h("footer", null, h("span.vh", null, text.results.legend), h("div.legend", null, this.ends[0], this.ramp, this.ends[1]), this.reading),
+      h("footer", null, this.legend.root, this.reading),
     );
     this.dialog.addEventListener("close", () => {
       if (!this.quiet) this.closed(this.id);
@@ -101,8 +100,7 @@ export class Compare {
     find(`[aria-label="${CSS.escape(words.previous)}"]`, this.dialog).disabled = at <= 0;
     find(`[aria-label="${CSS.escape(words.next)}"]`, this.dialog).disabled = at < 0 || at >= this.hits.length - 1;
     this.reading.textContent = words.hint;
-    this.ends.forEach((end) => (end.textContent = ""));
-    requestAnimationFrame(() => paintRamp(this.ramp));
+    this.legend.show(null);
     if (focused >= 0) this.views[focused].box.focus();
     else if (this.dialog.contains(document.activeElement) === false || document.activeElement.closest("header")) query.box.focus();
   }
@@ -129,7 +127,7 @@ export class Compare {
       asked.showHeat(evidence.asked, evidence.range);
       found.showHeat(evidence.heat, evidence.range);
       (side === "query" ? found : asked).choose(null);
-      this.ends.forEach((end, i) => (end.textContent = evidence.range[i].toFixed(2)));
+      this.legend.show(evidence.range);
       const far = side === "query" ? evidence.heat : evidence.asked;
       this.reading.textContent = text.compare.found(side, cell, Math.max(...far.values.filter((value) => !Number.isNaN(value))));
       this.trouble.replaceChildren();

@@ -80,7 +80,7 @@ export function field(id, label, props = {}) {
 
 export const find = (selector, root = document) => root?.querySelector(selector) ?? null;
 
-/** `run`, once, `wait` ms after the last call. `cancel` and `now` as one would think. */
+/** `run`, once, `wait` ms after the last call. */
 export function debounce(run, wait) {
   let timer = 0;
   const later = (...given) => {
@@ -105,10 +105,18 @@ export function typing(target) {
   return Boolean(input) && !["checkbox", "radio", "range", "button"].includes(input.type);
 }
 
+/** A list of names and values; rows without a value are left out. */
+export const factList = (rows) =>
+  h(
+    "dl.facts-list",
+    null,
+    rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, value))),
+  );
+
 /** A path in two halves, so that CSS can leave out its middle; the text stays whole. */
 export function pathText(path, tag = "p") {
   const characters = Array.from(path);
-  const cut = Math.max(0, characters.length - 14);
+  const cut = characters.length < 20 ? 0 : characters.length - 14;
   return h(
     `${tag}.path`,
     { title: path },
@@ -130,32 +138,6 @@ export function framed({ src, width, height, alt = "", lazy = true }, ...over) {
   picture.addEventListener("error", () => picture.parentElement?.classList.add("lost"));
   picture.src = src;
   return h("span.frame", { style: { "--ar": String(width / height) } }, picture, ...over);
-}
-
-/** Give `canvas` the pixels of the box it fills; returns its context, in CSS pixels. */
-export function fitCanvas(canvas, scale = 1) {
-  const ratio = Math.min(3, window.devicePixelRatio || 1) * scale;
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
-  const limit = Math.min(1, 3000 / Math.max(1, width * ratio, height * ratio));
-  const w = Math.max(1, Math.round(width * ratio * limit));
-  const ht = Math.max(1, Math.round(height * ratio * limit));
-  if (canvas.width !== w) canvas.width = w;
-  if (canvas.height !== ht) canvas.height = ht;
-  const ctx = canvas.getContext("2d");
-  ctx.setTransform(w / Math.max(1, width), 0, 0, ht / Math.max(1, height), 0, 0);
-  ctx.clearRect(0, 0, width, height);
-  return { ctx, width, height };
-}
-
-/** Hand a text to the user as a file. */
-export function saveAs(name, content, type) {
-  const url = URL.createObjectURL(new Blob([content], { type }));
-  const link = h("a", { href: url, download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 /** Put a text on the clipboard; true when that worked. */

@@ -2,7 +2,8 @@
 
 import { call, cancel, stopped } from "./api.js";
 import { debounce, find, h } from "./dom.js";
-import { commonRange, evidenceOf, paint, paintRamp, pointOn, valueAt } from "./heat.js";
+import { pointOn } from "./drawing.js";
+import { commonRange, evidenceOf, Legend, paint, valueAt } from "./heat.js";
 import { text } from "./text.js";
 
 /** Long enough that a pointer crossing the wall asks for nothing. */
@@ -17,10 +18,9 @@ export class Evidence {
    */
   constructor(wall, { asked, most }) {
     Object.assign(this, { wall, asked, most, question: null, found: new Map(), kept: false, over: null });
-    this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
-    this.ends = [h("span"), h("span")];
-    this.reading = h("output.reading");
-    this.legend = h("div.legend", { hidden: true, title: text.results.legendTip }, h("span.vh", null, text.results.legend), this.ends[0], this.ramp, this.ends[1], this.reading);
+    this.reading = h("span.reading");
+    this.legend = new Legend(text.results.legend, this.reading);
+    this.legend.root.title = text.results.legendTip;
     this.visible = new Set();
     this.watcher = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "200px" });
     this.later = debounce((id) => this.fetch([id]), REST);
@@ -56,7 +56,13 @@ export class Evidence {
     );
     for (const type of ["pointerup", "pointercancel"]) root.addEventListener(type, release, { signal });
     root.addEventListener("contextmenu", (event) => root.dataset.held && event.preventDefault(), { signal });
-    this.resizer = new ResizeObserver(() => this.repaint());
+    let width = 0;
+    this.resizer = new ResizeObserver(([entry]) => {
+      // Its height changes as cards come into sight; the pictures change with its width only.
+      if (Math.abs(entry.contentRect.width - width) < 1) return;
+      ({ width } = entry.contentRect);
+      this.repaint();
+    });
     this.resizer.observe(root);
   }
 
@@ -89,13 +95,12 @@ export class Evidence {
     for (const hit of hits) if (hit.heat) this.found.set(hit.id, evidenceOf(hit.heat));
     for (const hit of hits) this.watcher.observe(this.wall.cardOf(hit.id));
     this.rescale();
-    this.showLegend();
   }
 
   /** One scale for all the maps there are, widened as more arrive. */
   rescale() {
     this.range = commonRange([...this.found.values()]);
-    this.ends.forEach((end, i) => (end.textContent = this.range[i].toFixed(2)));
+    this.showLegend();
     this.repaint();
   }
 
@@ -108,11 +113,7 @@ export class Evidence {
   }
 
   showLegend() {
-    const hidden = !this.kept && this.over === null;
-    if (this.legend.hidden !== hidden) {
-      this.legend.hidden = hidden;
-      if (!hidden) requestAnimationFrame(() => paintRamp(this.ramp));
-    }
+    this.legend.show(this.found.size && (this.kept || this.over !== null) ? this.range : null);
   }
 
   /** The card that is pointed at or focused, or null. */

@@ -1,6 +1,6 @@
 /** Taking an answer away: as a table, as lines, as paths, as the command and the Python that find it again. */
 
-import { copyText, button, h, saveAs } from "./dom.js";
+import { button, copyText, h } from "./dom.js";
 import { latticeOf, decodeCells, fromFractions, pairsOf, regionOf } from "./region.js";
 import { text } from "./text.js";
 
@@ -26,8 +26,8 @@ export const asJsonLines = (hits) => hits.map(({ heat, thumb, ...hit }) => `${JS
 /** A word as a POSIX shell takes it for itself. */
 export const shellWord = (word) => (/^[\w@%+=:,./-]+$/.test(word) && !word.startsWith("~") ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
-/** A text as Python writes it. JSON's escapes are Python's too, but for lone surrogates. */
-export const pythonText = (value) => JSON.stringify(value).replace(/[\ud800-\udfff]/g, (c) => (c.isWellFormed?.() === false ? `\\u${c.charCodeAt(0).toString(16)}` : c));
+/** A text as Python writes it: JSON's escapes are Python's too. */
+export const pythonText = (value) => JSON.stringify(value);
 
 /** [x0, y0, x1, y1] in whole pixels of the upright picture. */
 export function pixelBox({ x, y, w, h: height }, record) {
@@ -94,6 +94,16 @@ export function asPython({ state, records, folder, hidden }) {
     `    hits = index.search(${given.join(", ")})`,
     "",
   ].join("\n");
+}
+
+/** Hand a text to the user as a file. */
+function saveAs(name, content, type) {
+  const url = URL.createObjectURL(new Blob([content], { type }));
+  const link = h("a", { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 // -- the menu -------------------------------------------------------------------------

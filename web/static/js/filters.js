@@ -41,7 +41,7 @@ export class FilterView {
         return h(
           "div.chip",
           { class: negated ? "negated" : null },
-          button(negated ? words.isNot : words.is, { class: "sense", "aria-pressed": String(negated), title: words.turn, "aria-label": words.turnOne(filter) }, () =>
+          button(negated ? words.isNot : words.is, { class: "sense", "aria-pressed": String(negated), title: words.turn, "aria-label": words.turnOne(filter, negated ? words.isNot : words.is) }, () =>
             this.replace(filter, negate(filter)),
           ),
           h("span", { title: filter }, h("span.key", null, words.key(key)), " ", h("bdi", null, value)),

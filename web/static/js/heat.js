@@ -1,6 +1,7 @@
 /** Heat maps: bytes to colours, placed where the model saw the picture. */
 
-import { fitCanvas } from "./dom.js";
+import { h } from "./dom.js";
+import { fitCanvas } from "./drawing.js";
 
 /** Inferno at 17 places (Smith and van der Walt, matplotlib, CC0); between them it is straight. */
 const INFERNO = [
@@ -18,7 +19,7 @@ export function colour(t) {
 }
 
 /** How much of the picture is covered: nothing where there is nothing to say. */
-export const alpha = (t) => 0.9 * Math.min(Math.max(t, 0), 1) ** 1.8;
+export const alpha = (t) => 0.9 * Math.min(Math.max(t, 0), 1) ** 2.4;
 
 /** Bytes of a base64 text. */
 export function bytesOf(encoded) {
@@ -91,20 +92,26 @@ export function paint(canvas, map, range, scale = 1) {
   ctx.drawImage(tiles(map, range), x * width, y * height, w * width, h * height);
 }
 
-/** The ramp, from least to most, as it looks on a picture of middle grey. */
-export function paintRamp(canvas) {
-  const { ctx, width, height } = fitCanvas(canvas);
-  ctx.fillStyle = "#8a8a8a";
-  ctx.fillRect(0, 0, width, height);
-  for (let x = 0; x < width; x += 1) {
-    const t = x / Math.max(1, width - 1);
-    ctx.fillStyle = `rgb(${colour(t).join(" ")} / ${alpha(t)})`;
-    ctx.fillRect(x, 0, 1, height);
+/** The colours with the numbers at their ends, drawn on middle grey as on a picture. */
+export class Legend {
+  constructor(words, ...more) {
+    this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
+    this.ends = [h("span"), h("span")];
+    this.root = h("div.legend", { hidden: true }, h("span.vh", null, words), this.ends[0], this.ramp, this.ends[1], ...more);
   }
-}
 
-/** Where on the picture the pointer is, in fractions. */
-export function pointOn(element, event) {
-  const box = element.getBoundingClientRect();
-  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  /** Show it for a range, or put it away for null. */
+  show(range) {
+    this.root.hidden = !range;
+    if (!range) return;
+    this.ends.forEach((end, i) => (end.textContent = range[i].toFixed(2)));
+    const { ctx, width, height } = fitCanvas(this.ramp);
+    ctx.fillStyle = "#8a8a8a";
+    ctx.fillRect(0, 0, width, height);
+    for (let x = 0; x < width; x += 1) {
+      const t = x / Math.max(1, width - 1);
+      ctx.fillStyle = `rgb(${colour(t).join(" ")} / ${alpha(t)})`;
+      ctx.fillRect(x, 0, 1, height);
+    }
+  }
 }

@@ -152,7 +152,7 @@ export class Jobs {
     put(row.title, words.name(job));
     put(row.state, job.cancelling && active ? words.cancelling : words.states[job.state] ?? job.state);
     put(row.numbers, words.numbers(job));
-    put(row.message, [job.message, words.result(job)].filter(Boolean).join(" "));
+    put(row.message, job.message || words.result(job));
     row.bar.hidden = !active;
     if (job.total > 0) {
       row.bar.max = job.total;

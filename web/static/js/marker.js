@@ -1,7 +1,6 @@
 /** The canvas over the query picture on which a part of it is marked: pointer, touch and keyboard. */
 
-import { fitCanvas } from "./dom.js";
-import { pointOn } from "./heat.js";
+import { askColour, drawGrid, fitCanvas, outline, pointOn, scaled, sides } from "./drawing.js";
 import * as R from "./region.js";
 
 const HANDLES = [["nw", 0, 0], ["n", 0.5, 0], ["ne", 1, 0], ["e", 1, 0.5], ["se", 1, 1], ["s", 0.5, 1], ["sw", 0, 1], ["w", 0, 0.5]];
@@ -218,15 +217,12 @@ export class Marker {
     if (!this.canvas.clientWidth) return;
     const { ctx, width, height } = fitCanvas(this.canvas);
     const { lattice } = this;
-    const css = getComputedStyle(this.canvas);
-    const asked = css.getPropertyValue("--ask-mark").trim() || "#ff7a1a";
-    const box = (rectangle) => {
-      const { x, y, w, h } = R.clipped(lattice, rectangle);
-      return [x * width, y * height, w * width, h * height];
-    };
+    const asked = askColour(this.canvas);
+    const box = (rectangle) => scaled(R.clipped(lattice, rectangle), width, height);
     const whole = { r0: 0, c0: 0, r1: lattice.rows, c1: lattice.cols };
     hatch(ctx, width, height, box(whole));
-    if (this.tool !== "pan") this.drawCells(ctx, width, height, box(whole));
+    const fine = Math.min(lattice.cw * width, lattice.ch * height) < 4;
+    if (this.tool !== "pan" && !fine) drawGrid(ctx, lattice, width, height, { dark: 0.1, light: 0.2 });
     const { rect, cells } = this.shape;
     if (cells) {
       ctx.fillStyle = asked;
@@ -239,40 +235,15 @@ export class Marker {
     }
     if (rect) {
       const [x, y, w, h] = box(rect);
-      outline(ctx, [[x, y, x + w, y], [x + w, y, x + w, y + h], [x + w, y + h, x, y + h], [x, y + h, x, y]], asked);
+      outline(ctx, sides([x, y, w, h]), asked);
       if (this.tool === "rect") for (const [, fx, fy] of HANDLES) handle(ctx, x + w * fx, y + h * fy, asked);
     }
     const focused = document.activeElement === this.canvas;
     const preview = focused && this.cursor ? this.cursor : this.hover;
     if (preview && (this.tool === "brush" || this.tool === "patch") && !this.drag) {
       const touched = R.brushed(lattice, R.insideGrid(lattice, preview), this.tool === "brush" ? this.size : 1);
-      outline(ctx, edges(lattice, touched, width, height), "#ffffff", true);
+      outline(ctx, edges(lattice, touched, width, height), "#ffffff", { dashed: true });
     }
-  }
-
-  drawCells(ctx, width, height, [x, y, w, h]) {
-    const { lattice } = this;
-    const dx = lattice.cw * width;
-    const dy = lattice.ch * height;
-    if (Math.min(dx, dy) < 4) return;
-    ctx.beginPath();
-    for (let col = 0; col <= lattice.cols; col += 1) {
-      const at = (lattice.x + col * lattice.cw) * width;
-      ctx.moveTo(at, y);
-      ctx.lineTo(at, y + h);
-    }
-    for (let row = 0; row <= lattice.rows; row += 1) {
-      const at = (lattice.y + row * lattice.ch) * height;
-      ctx.moveTo(x, at);
-      ctx.lineTo(x + w, at);
-    }
-    ctx.lineWidth = 1;
-    ctx.strokeStyle = "rgb(255 255 255 / 0.2)";
-    ctx.stroke();
-    ctx.strokeStyle = "rgb(0 0 0 / 0.14)";
-    ctx.setLineDash([1, 1]);
-    ctx.stroke();
-    ctx.setLineDash([]);
   }
 }
 
@@ -307,32 +278,14 @@ function edges(lattice, cells, width, height) {
   const lines = [];
   for (const cell of cells) {
     const [row, col] = [Math.floor(cell / lattice.cols), cell % lattice.cols];
-    const { x, y, w, h } = R.clipped(lattice, { r0: row, c0: col, r1: row + 1, c1: col + 1 });
-    const [x0, y0, x1, y1] = [x * width, y * height, (x + w) * width, (y + h) * height];
-    if (!cells.has(cell - lattice.cols)) lines.push([x0, y0, x1, y0]);
-    if (!cells.has(cell + lattice.cols)) lines.push([x0, y1, x1, y1]);
-    if (col === 0 || !cells.has(cell - 1)) lines.push([x0, y0, x0, y1]);
-    if (col === lattice.cols - 1 || !cells.has(cell + 1)) lines.push([x1, y0, x1, y1]);
+    const box = scaled(R.clipped(lattice, { r0: row, c0: col, r1: row + 1, c1: col + 1 }), width, height);
+    const [top, right, bottom, left] = sides(box);
+    if (!cells.has(cell - lattice.cols)) lines.push(top);
+    if (!cells.has(cell + lattice.cols)) lines.push(bottom);
+    if (col === 0 || !cells.has(cell - 1)) lines.push(left);
+    if (col === lattice.cols - 1 || !cells.has(cell + 1)) lines.push(right);
   }
   return lines;
-}
-
-/** Lines that show on any picture: coloured, on a dark rim. */
-function outline(ctx, lines, colour, dashed = false) {
-  ctx.beginPath();
-  for (const [x0, y0, x1, y1] of lines) {
-    ctx.moveTo(x0, y0);
-    ctx.lineTo(x1, y1);
-  }
-  ctx.lineCap = "square";
-  ctx.lineWidth = 4;
-  ctx.strokeStyle = "rgb(0 0 0 / 0.65)";
-  ctx.stroke();
-  ctx.lineWidth = 2;
-  ctx.strokeStyle = colour;
-  if (dashed) ctx.setLineDash([4, 4]);
-  ctx.stroke();
-  ctx.setLineDash([]);
 }
 
 function handle(ctx, x, y, colour) {

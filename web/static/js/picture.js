@@ -2,8 +2,8 @@
 
 import { address, call, cancel, stopped } from "./api.js";
 import { Wall } from "./cards.js";
-import { button, debounce, find, h, icon, pathText } from "./dom.js";
-import { evidenceOf, paintRamp } from "./heat.js";
+import { button, debounce, factList, find, h, icon, pathText } from "./dom.js";
+import { evidenceOf, Legend } from "./heat.js";
 import { formatState, rawParameters } from "./state.js";
 import { text } from "./text.js";
 import { ZoomView } from "./zoom.js";
@@ -103,10 +103,8 @@ class Picture {
     this.opacity.addEventListener("input", () => this.zoom.set({ opacity: Number(this.opacity.value) }));
     this.opacity.addEventListener("change", () => this.go({ o: Number(this.opacity.value) }, { replace: true }));
     this.reading = h("p.reading", { "aria-live": "polite" });
-    this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
-    this.ends = [h("span"), h("span")];
-    this.legend = h("div.legend", { hidden: true }, h("span.vh", null, text.results.legend), this.ends[0], this.ramp, this.ends[1]);
-    this.wallRoot = h("div#neighbours.wall", { role: "feed", "aria-labelledby": "neighbours-title", "aria-busy": "true" });
+    this.legend = new Legend(text.results.legend);
+    this.wallRoot = h("div#neighbours.wall", { "aria-labelledby": "neighbours-title", "aria-busy": "true" });
     this.main.replaceChildren(
       h(
         "div.picture",
@@ -122,7 +120,7 @@ class Picture {
             h("div.segments", null, this.none, this.heat),
             this.grid,
             (this.opacityRow = h("div.field.inline", null, h("label", { for: "opacity" }, words.opacity), this.opacity)),
-            this.legend,
+            this.legend.root,
             this.reading,
           ),
         ),
@@ -154,7 +152,7 @@ class Picture {
       [words.source, record.source],
       [words.size, text.pixels(record.width, record.height)],
       [words.file, [record.format, record.bytes !== null && text.bytes(record.bytes)].filter(Boolean).join(", ")],
-      [words.date, record.date],
+      [words.date, text.time(record.date)],
       [words.labels, record.labels.length ? h("ul.labels", null, record.labels.map((label) => h("li", null, h("a", { href: filter(`label:${label}`) }, label)))) : words.none],
       [words.split, record.split],
       ...Object.entries(record.metadata ?? {}).map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)]),
@@ -164,10 +162,10 @@ class Picture {
       [words.sha, h("code", null, record.sha256)],
       [words.added, text.time(record.added_at)],
       [words.updated, text.time(record.updated_at)],
-    ].filter(([, value]) => value !== null && value !== undefined && value !== "");
+    ];
     return [
       record.notes?.length > 0 && h("ul.notes", { "aria-label": words.notes }, record.notes.map((note) => h("li", null, note.text))),
-      h("dl.known-list", null, rows.map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, value)))),
+      factList(rows),
     ];
   }
 
@@ -180,7 +178,7 @@ class Picture {
     this.opacity.value = String(state.o);
     this.opacityRow.hidden = !heat;
     this.zoom.set({ gridOn: state.grid, opacity: state.o, picking: heat });
-    this.legend.hidden = !heat || !this.evidence;
+    this.legend.show(heat && this.evidence ? this.evidence.range : null);
     if (!heat) {
       this.zoom.choose(null);
       this.zoom.showHeat(null);
@@ -216,9 +214,7 @@ class Picture {
     const { evidence } = this;
     this.zoom.choose(this.state.patch);
     this.zoom.showHeat(evidence.heat, evidence.range);
-    this.legend.hidden = false;
-    paintRamp(this.ramp);
-    this.ends.forEach((end, i) => (end.textContent = evidence.range[i].toFixed(2)));
+    this.legend.show(evidence.range);
     this.reading.textContent = text.picture.patch(this.state.patch);
   }
 

@@ -189,7 +189,7 @@ export class QueryPanel {
     this.dedupe = tick("dedupe", words.dedupe, state.dup === "hide", (on) => this.commit({ dup: on ? "hide" : "show" }), words.dedupeTip);
     return h(
       "details.options",
-      { open: true },
+      { open: matchMedia("(min-width: 760px)").matches },
       h("summary", null, words.options),
       this.position,
       this.exact,

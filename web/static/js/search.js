@@ -48,9 +48,9 @@ class Search {
       h("form.row", { on: { submit: (event) => this.addFilter(event) } }, h("label.vh", { for: "filter-input" }, words.filterLabel), this.filterInput, h("datalist#filter-words"), h("button", { type: "submit" }, words.filterAdd)),
       h("div#filter-chips"),
     );
-    this.heading = h("h2#results-title", null, words.start);
+    this.heading = h("h2#results-title", { tabindex: "-1" }, words.start);
     this.tools = h("div.row.tools");
-    this.results = h("div#results.wall", { role: "feed", "aria-labelledby": "results-title", "aria-busy": "false" });
+    this.results = h("div#results.wall", { "aria-labelledby": "results-title", "aria-busy": "false" });
     this.more = button(words.more, { id: "load-more", hidden: true }, () => this.loadMore());
     this.empty = h("div.empty", { hidden: true });
     main.replaceChildren(
@@ -169,6 +169,8 @@ class Search {
       if (!wasBrowsing || !this.wall.cards.length || String(before.f) !== String(state.f)) await this.browse();
       return;
     }
+    // The corpus has no next page any more, the answer has none yet.
+    if (wasBrowsing) this.page(null);
     const { Answers } = await import("./answers.js");
     this.answers ??= new Answers(this);
     if (state !== this.state) return;

@@ -1,19 +1,12 @@
 /** The status screen: what the index is, what the machine is, and what is going on. */
 
 import { address, call, cancel, stopped } from "./api.js";
-import { button, copyText, field, find, h, icon, tick } from "./dom.js";
+import { button, copyText, factList, field, find, h, icon, tick } from "./dom.js";
 import { Jobs } from "./jobs.js";
 import { parseState } from "./state.js";
 import { text } from "./text.js";
 
 export const mount = (main, app) => new Status(main, app);
-
-const facts = (rows) =>
-  h(
-    "dl.facts-list",
-    null,
-    rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, value))),
-  );
 
 class Status {
   constructor(main, app) {
@@ -66,7 +59,7 @@ class Status {
     const keep = (root, ...parts) => root.replaceChildren(root.firstElementChild, ...parts.filter(Boolean));
     keep(
       this.index,
-      facts([
+      factList([
         [words.name, index.name],
         [words.folder, h("code", null, index.folder)],
         [words.images, text.number(index.images)],
@@ -76,7 +69,7 @@ class Status {
         [words.stored, words.dtype(index)],
         [words.bytes, text.bytes(index.bytes)],
         [words.vectors, words.vectorKind(index.vectors)],
-        [words.recall, index.recall === null || index.recall === undefined ? words.unmeasured : words.recallOf(index)],
+        [words.recall, !index.recall_queries ? words.unmeasured : words.recallOf(index)],
         [words.segments, words.segmentsOf(index)],
         [words.labels, words.labelCount(index.labels)],
         [words.refused, words.refusedOf(index)],
@@ -87,7 +80,7 @@ class Status {
     );
     keep(
       this.machine,
-      facts([
+      factList([
         [words.device, machine.device],
         [words.precision, machine.precision],
         [words.threads, text.number(machine.threads)],
@@ -143,7 +136,7 @@ class Status {
     try {
       const job = await call("start", "jobs", { body });
       this.app.settled("start");
-      this.app.say(text.status.started(job));
+      this.app.say(text.status.jobState(job));
       this.jobs.wake();
     } catch (error) {
       this.app.problem("start", error);
@@ -170,7 +163,7 @@ class Status {
     }
     if (!fresh) return;
     if (job.kind === "changes" && job.result) this.driftFound.textContent = text.status.driftResult(job.result, job.ended_at);
-    this.app.say(text.status.jobEnded(job));
+    this.app.say(text.status.jobState(job));
     if (job.kind !== "index") return;
     await this.app.refreshInfo().catch((error) => this.app.problem("info", error));
     this.draw();

@@ -1,7 +1,8 @@
 /** A picture to zoom, pan and point at by cell: wheel, pinch, drag, double tap and keys. */
 
-import { button, fitCanvas, framed, h } from "./dom.js";
-import { paint, pointOn, valueAt } from "./heat.js";
+import { button, framed, h } from "./dom.js";
+import { askColour, drawGrid, fitCanvas, outline, pointOn, scaled, sides } from "./drawing.js";
+import { paint, valueAt } from "./heat.js";
 import * as R from "./region.js";
 import { text } from "./text.js";
 
@@ -93,41 +94,14 @@ export class ZoomView {
     if (this.map) paint(this.heat, this.map, this.range, Math.min(3, this.view.scale));
     const { ctx, width, height } = fitCanvas(this.marks, Math.min(3, this.view.scale));
     const thin = 1 / this.view.scale;
-    if (this.gridOn) this.drawGrid(ctx, width, height, thin);
-    const mark = (cell, colour, dash) => {
-      const { x, y, w, h: tall } = R.clipped(this.lattice, { r0: cell[0], c0: cell[1], r1: cell[0] + 1, c1: cell[1] + 1 });
-      for (const [line, style] of [[4 * thin, "rgb(0 0 0 / 0.7)"], [2 * thin, colour]]) {
-        ctx.lineWidth = line;
-        ctx.strokeStyle = style;
-        ctx.setLineDash(style === colour && dash ? [4 * thin, 4 * thin] : []);
-        ctx.strokeRect(x * width, y * height, w * width, tall * height);
-      }
-      ctx.setLineDash([]);
+    if (this.gridOn) drawGrid(ctx, this.lattice, width, height, { dark: 0.35, light: 0.6, thin });
+    const mark = ([r0, c0], colour, dashed) => {
+      const cell = R.clipped(this.lattice, { r0, c0, r1: r0 + 1, c1: c0 + 1 });
+      outline(ctx, sides(scaled(cell, width, height)), colour, { dashed, thin });
     };
-    if (this.chosen) mark(this.chosen, getComputedStyle(this.marks).getPropertyValue("--ask-mark").trim() || "#ff7a1a", false);
-    if (this.cursor && String(this.cursor) !== String(this.chosen) && this.picking && document.activeElement === this.box) mark(this.cursor, "#ffffff", true);
-  }
-
-  drawGrid(ctx, width, height, thin) {
-    const { lattice } = this;
-    ctx.beginPath();
-    const [x0, y0] = [lattice.x * width, lattice.y * height];
-    const [x1, y1] = [x0 + lattice.cols * lattice.cw * width, y0 + lattice.rows * lattice.ch * height];
-    for (let col = 0; col <= lattice.cols; col += 1) {
-      const at = x0 + col * lattice.cw * width;
-      ctx.moveTo(at, y0);
-      ctx.lineTo(at, y1);
-    }
-    for (let row = 0; row <= lattice.rows; row += 1) {
-      const at = y0 + row * lattice.ch * height;
-      ctx.moveTo(x0, at);
-      ctx.lineTo(x1, at);
-    }
-    for (const [line, style] of [[2 * thin, "rgb(0 0 0 / 0.35)"], [thin, "rgb(255 255 255 / 0.6)"]]) {
-      ctx.lineWidth = line;
-      ctx.strokeStyle = style;
-      ctx.stroke();
-    }
+    if (this.chosen) mark(this.chosen, askColour(this.marks), false);
+    const apart = this.cursor && String(this.cursor) !== String(this.chosen);
+    if (apart && this.picking && document.activeElement === this.box) mark(this.cursor, "#ffffff", true);
   }
 
   // -- zoom ---------------------------------------------------------------------------
