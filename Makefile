@@ -33,7 +33,6 @@ demo: $(VENV)/.demo
 # The pictures in README, from pictures that are ours to publish.
 pictures: setup browser
 	$(BIN)/dinosearch demo --drawn
-	$(BIN)/python -c 'from PIL import Image; [Image.open(f"demo-drawn/{n}.png").save(f"docs/{n}.jpg", quality=88) for n in ("whole", "part")]'
 	$(BIN)/python docs/screens.py
 
 lint: setup
