@@ -12,7 +12,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.scoring import maxsim
+from dinosearch.scoring import similarities
 from dinosearch.search.regions import nearby
 from dinosearch.storage.snapshot import Snapshot
 
@@ -82,14 +82,16 @@ class Background:
             cells = np.add.outer(np.arange(top, top + height) * cols, np.arange(left, left + width))
             places.append(np.stack(np.divmod(cells.ravel(), cols), axis=1))
             tokens.append(self._snapshot.tokens(one)[cells.ravel()].astype(np.float32))
-        near = [nearby(place, rows, cols) if position else None for place in places]
-        found = np.full((len(sources), len(targets)), np.nan, dtype=np.float32)
+        parts = np.concatenate(tokens)
+        near = np.concatenate([nearby(place, rows, cols) for place in places]) if position else None
+        found = np.empty((len(sources), len(targets)), dtype=np.float32)
         for column, other in enumerate(targets.tolist()):
-            stored = self._snapshot.tokens(other)[None]
-            for row, one in enumerate(sources.tolist()):
-                if one != other:
-                    found[row, column] = maxsim(tokens[row], stored, near=near[row])[0]
-        pairs = np.isfinite(found)
+            # All parts at once, so that a picture's tokens are taken in hand only once.
+            scores = similarities(parts, self._snapshot.tokens(other))
+            if near is not None:
+                scores = np.where(near, scores, np.float32(-1))
+            found[:, column] = scores.max(axis=1).reshape(len(sources), -1).mean(axis=1)
+        pairs = sources[:, None] != targets[None]
         whole = self._snapshot.cls(sources) @ self._snapshot.cls(targets).T
         return found[pairs], whole[pairs]
 

@@ -104,6 +104,8 @@ def mutual_pairs(
     scores: [m, P]; places: [m, 2], row and column of each query patch; the hit's patches
     lie in rows of `cols`.
     """
+    if most == 0:
+        return ()
     best = scores.argmax(axis=1)
     mutual = np.flatnonzero(scores.argmax(axis=0)[best] == np.arange(len(scores)))
     values = scores[mutual, best[mutual]]

@@ -3,13 +3,11 @@
 import { call, cancel, stopped } from "./api.js";
 import { button, copyText, h } from "./dom.js";
 import { Evidence } from "./evidence.js";
-import { searchBody } from "./state.js";
+import { asking, searchBody } from "./state.js";
 import { text } from "./text.js";
 
-const NO_QUERY = { q: [], r: null, m: "", mode: "image", view: "grid", sel: null };
 const GONE = ["query-expired", "query-not-found", "image-not-found"];
 
-/** Say that nothing was found, and offer to drop what narrows the search. */
 export function nothingFound(root, state, go) {
   const words = text.search;
   const drop = (label, patch) => button(label, { sign: "close" }, () => go(patch));
@@ -27,7 +25,6 @@ export function nothingFound(root, state, go) {
   );
 }
 
-/** An index without pictures: the command that fills it. */
 export function emptyIndex(root, info) {
   const words = text.search;
   const command = words.indexCommand(info?.index?.folder);
@@ -67,7 +64,6 @@ export class Answers {
     });
   }
 
-  /** What the export menu writes: the answer, the question, and how it was put. */
   async exported() {
     const { state, wall, app } = this.screen;
     const hits = [...wall.hits.values()];
@@ -87,7 +83,6 @@ export class Answers {
     this.evidence.end();
   }
 
-  /** The wall is going to show something else. */
   leave() {
     this.answer = null;
     this.evidence.stop();
@@ -95,9 +90,6 @@ export class Answers {
     cancel("more");
   }
 
-  // -- asking -------------------------------------------------------------------------
-
-  /** Search for what the state says. */
   async ask() {
     const { screen } = this;
     const { state, app } = screen;
@@ -164,7 +156,6 @@ export class Answers {
     );
   }
 
-  /** The next page of the same answer. */
   async more(cursor) {
     const { screen, answer } = this;
     const next = await call("more", "search", { body: { ...this.body, cursor, explain: 0 } });
@@ -184,7 +175,7 @@ export class Answers {
       actions: gone
         ? [
             button(text.search.chooseAgain, { class: "primary" }, () => screen.file.click()),
-            button(text.search.startOver, {}, () => screen.go(NO_QUERY)),
+            button(text.search.startOver, {}, () => screen.go(asking([]))),
           ]
         : [button(text.problem.again, {}, () => this.ask())],
     });
@@ -198,9 +189,6 @@ export class Answers {
     }
   }
 
-  // -- views --------------------------------------------------------------------------
-
-  /** Heat maps kept on, and the compare view, as the URL says. */
   async showView() {
     const { screen } = this;
     const { state } = screen;

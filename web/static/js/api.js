@@ -6,14 +6,12 @@ const BASE = "/api/v1";
 const TRIES = 3;
 const PATIENCE = new Set([429, 503]);
 
-/** What the server (or the network) said was wrong: RFC 9457, as an Error. */
 export class Problem extends Error {
   constructor({ type = "about:blank", title, status = 0, detail = "", instance = "", errors = [] }) {
     super(title);
     Object.assign(this, { type, title, status, detail, instance, errors });
   }
 
-  /** The last word of `type`: "query-expired". */
   get kind() {
     return this.type.split("/").pop();
   }
@@ -23,7 +21,6 @@ const running = new Map();
 let index = "";
 let onWait = () => {};
 
-/** The index that every request names; empty when the server has one only. */
 export function useIndex(name) {
   index = name || "";
 }
@@ -35,7 +32,6 @@ export function whenWaiting(run) {
 
 export const stopped = (error) => error?.name === "AbortError";
 
-/** A path of the API, or of what it answered, with the index named. */
 export function address(path, query = {}) {
   const url = new URL(path.startsWith("/") ? path : `${BASE}/${path}`, location.origin);
   for (const [key, value] of Object.entries(query)) {
@@ -45,7 +41,6 @@ export function address(path, query = {}) {
   return url.pathname + url.search;
 }
 
-/** End the request of a purpose, if one runs. */
 export function cancel(purpose) {
   running.get(purpose)?.abort();
   running.delete(purpose);
@@ -130,7 +125,6 @@ async function problemOf(answer) {
   });
 }
 
-/** Count down where the user sees it. */
 async function wait(purpose, seconds, attempt, controller) {
   const until = performance.now() + seconds * 1000;
   try {

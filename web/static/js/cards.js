@@ -5,8 +5,8 @@ import { button, find, framed, h, icon, pathText } from "./dom.js";
 import { text } from "./text.js";
 
 /**
- * How far a bar is drawn for a percentile: each quarter is ten times rarer (90, 99, 99.9,
- * 99.99 % of random pairs lower). Drawn straight, every answer's bar would be full.
+ * How far the bar of a percentile goes: each quarter is ten times rarer (90, 99, 99.9,
+ * 99.99 %). Drawn straight, the bar of every answer would be full.
  */
 export function barShare(percentile) {
   if (!(percentile > 0)) return 0;
@@ -49,10 +49,6 @@ function boxOver({ box: [x, y, width, height] }) {
   });
 }
 
-/**
- * One card. `hit` is a hit of /search, or a row of /images (which has no score).
- * `actions` as for `Wall`; its `href(id)` is where a click leads.
- */
 export function card(hit, actions, position) {
   const scored = typeof hit.score === "number";
   const words = text.card;
@@ -83,14 +79,14 @@ export function card(hit, actions, position) {
       null,
       h(
         "button.rank",
-        { type: "button", tabindex: "-1", "aria-pressed": "false", "aria-label": words.select(position), title: words.selectTip, on: { click: () => actions.select(hit.id) } },
+        { type: "button", tabindex: "-1", "aria-pressed": "false", "aria-label": words.select(position), title: words.select(position), on: { click: () => actions.select(hit.id) } },
         scored ? String(hit.rank ?? position) : icon("check"),
       ),
       scored ? scoreLine(hit) : h("span.size", null, text.pixels(hit.width, hit.height)),
       actions.compare ? inner(words.compare, "compare", actions.compare) : actions.add && inner(words.add, "plus", actions.add),
       h(
         "a.bare.button",
-        { href: actions.page(hit.id), tabindex: "-1", "aria-label": words.open, title: words.openTip },
+        { href: actions.page(hit.id), tabindex: "-1", "aria-label": words.open, title: words.open },
         icon("picture"),
       ),
     ),
@@ -105,12 +101,7 @@ export function card(hit, actions, position) {
   );
 }
 
-/**
- * The feed of cards inside `root`.
- *
- * actions  `search(id) compare(id) page(id) select(id) add(id) heat()`, `href(id)`; those a
- *          wall does not have are left out
- */
+/** The feed of cards in `root`. Actions, `name(id)`, that a wall does not have are null. */
 export class Wall {
   constructor(root, actions) {
     this.root = root;
@@ -142,7 +133,6 @@ export class Wall {
     this.selected.clear();
   }
 
-  /** Add cards. After rank `knee` a line says that scores drop. */
   add(hits, { knee = null } = {}) {
     const fresh = hits.filter((hit) => !this.hits.has(hit.id));
     const parts = [];
@@ -166,12 +156,10 @@ export class Wall {
     return fresh;
   }
 
-  /** The whole number of answers, once it is known. */
   setSize(size) {
     for (const one of this.cards) one.setAttribute("aria-setsize", String(size));
   }
 
-  /** Only the current card and what is in it can be reached by Tab. */
   makeCurrent(one) {
     if (!one || one === this.current) return;
     for (const [element, stop] of [[this.current, "-1"], [one, "0"]]) {

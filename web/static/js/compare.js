@@ -8,7 +8,6 @@ import { text } from "./text.js";
 import { ZoomView } from "./zoom.js";
 
 export class Compare {
-  /** closed(id)  step(id)  search(id) */
   constructor(app, handlers) {
     Object.assign(this, { app, ...handlers, id: null, hits: [] });
     const words = text.compare;
@@ -62,7 +61,6 @@ export class Compare {
     this.dialog.close();
   }
 
-  /** Show the query beside picture `id`; `hits` are the answers that [ and ] walk through. */
   async show({ id, query, hits, index }) {
     const fresh = this.id !== id || this.query !== query || !this.dialog.open;
     Object.assign(this, { id, query, hits, index });
@@ -110,7 +108,6 @@ export class Compare {
     if (next) this.step(next.id);
   }
 
-  /** Where one patch is found, in both pictures. */
   async explain(side, cell) {
     const { id, query } = this;
     const [asked, found] = this.views;

@@ -4,11 +4,8 @@ const PROPERTIES = new Set(["value", "checked", "selected", "indeterminate", "ht
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An element: h("button", {class: "quiet", on: {click: run}}, "Search").
- *
- * `tag` may carry an id and classes, as in "div#results.grid". Children that are null or
- * false are left out, text becomes a text node. `style` goes through the CSSOM, because
- * the page's policy refuses style attributes.
+ * An element: h("div#results.wall", {on: {click: run}}, child, "text"). What is null or
+ * false is left out. `style` goes through the CSSOM: the policy refuses style attributes.
  */
 export function h(tag, props = null, ...children) {
   const [, name, id, classes] = /^([a-z0-9]+)(?:#([\w-]+))?((?:\.[\w-]+)*)$/i.exec(tag);
@@ -30,10 +27,8 @@ export function h(tag, props = null, ...children) {
 
 const shown = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 
-/** Put children into an element in place of those it has. */
 export const fill = (element, ...children) => element.replaceChildren(...shown(children));
 
-/** A picture from icons.svg, which `main.js` has put into the page. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon");
@@ -45,10 +40,7 @@ export function icon(name) {
   return svg;
 }
 
-/**
- * A button. With `sign` it shows an icon; `bare` hides its words but keeps them as name
- * and tooltip. `key` is shown in the tooltip and told to assistive technology.
- */
+/** A button with an icon (`sign`); `bare` keeps its words as name and tooltip only. */
 export function button(label, { sign = null, bare = false, key = null, ...props } = {}, run = null) {
   return h(
     "button",
@@ -66,13 +58,11 @@ export function button(label, { sign = null, bare = false, key = null, ...props 
   );
 }
 
-/** A checkbox with its words, in one target. */
 export function tick(id, label, checked, run, hint = null) {
   const input = h("input", { type: "checkbox", id, checked, on: { change: () => run(input.checked) } });
   return h("label.tick", { title: hint }, input, h("span", null, label));
 }
 
-/** An input with its label above. */
 export function field(id, label, props = {}) {
   const input = h("input", { id, ...props });
   return h("div.field", null, h("label", { for: id }, label), input);
@@ -80,7 +70,6 @@ export function field(id, label, props = {}) {
 
 export const find = (selector, root = document) => root?.querySelector(selector) ?? null;
 
-/** `run`, once, `wait` ms after the last call. */
 export function debounce(run, wait) {
   let timer = 0;
   const later = (...given) => {
@@ -98,14 +87,15 @@ export function debounce(run, wait) {
   return later;
 }
 
-/** Whether typing is going on, so that letters are not commands. */
+export const section = (id, title, ...children) =>
+  h(`section#${id}`, { "aria-labelledby": `${id}-title` }, h(`h2#${id}-title`, null, title), ...children);
+
 export function typing(target) {
   if (!target?.closest) return false;
   const input = target.closest("input, textarea, select, [contenteditable]");
   return Boolean(input) && !["checkbox", "radio", "range", "button"].includes(input.type);
 }
 
-/** A list of names and values; rows without a value are left out. */
 export const factList = (rows) =>
   h(
     "dl.facts-list",
@@ -140,19 +130,11 @@ export function framed({ src, width, height, alt = "", lazy = true }, ...over) {
   return h("span.frame", { style: { "--ar": String(width / height) } }, picture, ...over);
 }
 
-/** Put a text on the clipboard; true when that worked. */
 export async function copyText(content) {
   try {
     await navigator.clipboard.writeText(content);
     return true;
   } catch {
-    // Plain http on another host than localhost has no clipboard API.
-    const area = h("textarea", { value: content, class: "off", "aria-hidden": "true" });
-    const home = document.querySelector("dialog[open]") ?? document.body;
-    home.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
+    return false;
   }
 }

@@ -1,6 +1,5 @@
 /** Drawing over pictures: canvases of the right size, and lines that show on any colour. */
 
-/** Give `canvas` the pixels of the box it fills; returns its context, in CSS pixels. */
 export function fitCanvas(canvas, scale = 1) {
   const ratio = Math.min(3, window.devicePixelRatio || 1) * scale;
   const width = canvas.clientWidth;
@@ -16,16 +15,13 @@ export function fitCanvas(canvas, scale = 1) {
   return { ctx, width, height };
 }
 
-/** Where on the picture the pointer is, in fractions. */
 export function pointOn(element, event) {
   const box = element.getBoundingClientRect();
   return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
 }
 
-/** The colour of what is asked for, which the style sheet knows. */
 export const askColour = (canvas) => getComputedStyle(canvas).getPropertyValue("--ask-mark").trim();
 
-/** [x, y, width, height] in CSS pixels of fractions of a picture. */
 export const scaled = ({ x, y, w, h }, width, height) => [x * width, y * height, w * width, h * height];
 
 /** Stroke lines `[x0, y0, x1, y1]` in a colour, on a dark rim; `thin` is the width of one pixel. */
@@ -46,7 +42,6 @@ export function outline(ctx, lines, colour, { dashed = false, thin = 1 } = {}) {
   ctx.setLineDash([]);
 }
 
-/** The four sides of a box. */
 export const sides = ([x, y, w, h]) => [
   [x, y, x + w, y],
   [x + w, y, x + w, y + h],
@@ -54,7 +49,6 @@ export const sides = ([x, y, w, h]) => [
   [x, y + h, x, y],
 ];
 
-/** The lines between the cells that the model sees, dark and light. */
 export function drawGrid(ctx, lattice, width, height, { dark, light, thin = 1 }) {
   const { rows, cols } = lattice;
   const [x, y, w, h] = scaled({ x: lattice.x, y: lattice.y, w: cols * lattice.cw, h: rows * lattice.ch }, width, height);

@@ -11,11 +11,7 @@ const REST = 60;
 const LONG_PRESS = 450;
 
 export class Evidence {
-  /**
-   * wall   the cards
-   * asked  called with the map over the query and its range, or with null
-   * most   how many pictures one request may ask about
-   */
+  /** asked(map over the query or null, range); most(), how many pictures one request may ask about */
   constructor(wall, { asked, most }) {
     Object.assign(this, { wall, asked, most, question: null, found: new Map(), kept: false, over: null });
     this.reading = h("span.reading");
@@ -90,7 +86,6 @@ export class Evidence {
     this.asked(null);
   }
 
-  /** Take the maps that came with hits, and watch their cards. */
   seed(hits) {
     for (const hit of hits) if (hit.heat) this.found.set(hit.id, evidenceOf(hit.heat));
     for (const hit of hits) this.watcher.observe(this.wall.cardOf(hit.id));
@@ -116,7 +111,6 @@ export class Evidence {
     this.legend.show(this.found.size && (this.kept || this.over !== null) ? this.range : null);
   }
 
-  /** The card that is pointed at or focused, or null. */
   point(card) {
     const id = card ? Number(card.dataset.id) : null;
     if (id === this.over) return;
@@ -178,7 +172,6 @@ export class Evidence {
     for (const id of this.found.keys()) this.draw(id);
   }
 
-  /** The number under the pointer. */
   read(event) {
     const frame = event.target.closest?.(".frame");
     const one = frame && this.found.get(this.over);

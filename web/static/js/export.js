@@ -20,22 +20,17 @@ const row = (hit) => {
 
 export const asCsv = (hits) => [COLUMNS, ...hits.map(row)].map((cells) => cells.map(csvCell).join(",")).join("\r\n") + "\r\n";
 
-/** One JSON document a line, without the heat map's bytes. */
 export const asJsonLines = (hits) => hits.map(({ heat, thumb, ...hit }) => `${JSON.stringify(hit)}\n`).join("");
 
-/** A word as a POSIX shell takes it for itself. */
 export const shellWord = (word) => (/^[\w@%+=:,./-]+$/.test(word) && !word.startsWith("~") ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
-/** A text as Python writes it: JSON's escapes are Python's too. */
 export const pythonText = (value) => JSON.stringify(value);
 
-/** [x0, y0, x1, y1] in whole pixels of the upright picture. */
 export function pixelBox({ x, y, w, h: height }, record) {
   const at = (fraction, size) => Math.min(size, Math.max(0, Math.round(fraction * size)));
   return [at(x, record.width), at(y, record.height), at(x + w, record.width), at(y + height, record.height)];
 }
 
-/** The marked part of a state as `{box}` in pixels, `{patches}` or `{}`. */
 export function markedPart(state, records) {
   if (records.length !== 1 || state.mode === "image") return {};
   const lattice = latticeOf(records[0]);
@@ -46,7 +41,6 @@ export function markedPart(state, records) {
 
 const corpusId = (record) => record.image_id ?? null;
 
-/** What the other two faces have no words for. */
 function unsaid(state, part, hidden) {
   const words = text.export.unsaid;
   const marked = part.box || part.patches;
@@ -73,7 +67,6 @@ export function asCommand({ state, records, folder, hidden }) {
   return notes.join("") + words.map(shellWord).join(" ");
 }
 
-/** The Python that asks the same. */
 export function asPython({ state, records, folder, hidden }) {
   const part = markedPart(state, records);
   const queries = records.map((one) => (corpusId(one) === null ? pythonText(one.name) : String(corpusId(one))));
@@ -96,7 +89,6 @@ export function asPython({ state, records, folder, hidden }) {
   ].join("\n");
 }
 
-/** Hand a text to the user as a file. */
 function saveAs(name, content, type) {
   const url = URL.createObjectURL(new Blob([content], { type }));
   const link = h("a", { href: url, download: name });
@@ -105,8 +97,6 @@ function saveAs(name, content, type) {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
-
-// -- the menu -------------------------------------------------------------------------
 
 let open = null;
 
@@ -120,7 +110,6 @@ function close({ focus = true } = {}) {
   if (focus) opener.focus();
 }
 
-/** Open the export menu under `opener`, or close it. `load` gives what is to be exported. */
 export async function toggleExport(opener, load) {
   if (open) return close();
   const outlives = new AbortController();

@@ -6,14 +6,12 @@ import { text } from "./text.js";
 
 const KEYS = ["label:", "path:", "split:", "date:", "size:", "meta."];
 
-/** `[[value, count], …]` of what pictures have in common, most first. */
 export function counted(values, most = 4) {
   const counts = new Map();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, most);
 }
 
-/** The folder of a path with its closing slash, or "" at the top. */
 export const folderOf = (path) => path.slice(0, path.lastIndexOf("/") + 1);
 
 export class FilterView {
@@ -85,7 +83,6 @@ export class FilterView {
     } else this.input.removeAttribute("aria-describedby");
   }
 
-  /** Suggestions for what is typed: keys first, then the index's labels. */
   complete() {
     const typed = this.input.value;
     const minus = typed.startsWith("-") ? "-" : "";
@@ -98,7 +95,6 @@ export class FilterView {
     this.words.replaceChildren(...(bare.includes(":") ? [] : KEYS.map((key) => h("option", { value: minus + key }))), ...values);
   }
 
-  /** Labels and folders that many answers share: keep only those, or leave them out. */
   suggest(hits) {
     const words = text.filters;
     const used = new Set(this.filters.map((one) => one.replace(/^-/, "")));

@@ -3,14 +3,11 @@
 import { h } from "./dom.js";
 import { fitCanvas } from "./drawing.js";
 
-/** Inferno at 17 places (Smith and van der Walt, matplotlib, CC0); between them it is straight. */
+/** Inferno at 9 places (Smith and van der Walt, matplotlib, CC0); between them it is straight. */
 const INFERNO = [
-  [0, 0, 4], [12, 8, 38], [36, 12, 79], [66, 10, 104], [93, 18, 110], [120, 28, 109], [147, 38, 103], [174, 48, 92],
-  [199, 62, 76], [221, 81, 58], [237, 105, 37], [247, 133, 14], [252, 165, 10], [250, 198, 45], [242, 230, 97], [244, 249, 142],
-  [252, 255, 164],
+  [0, 0, 4], [36, 12, 79], [93, 18, 110], [147, 38, 103], [199, 62, 76], [237, 105, 37], [252, 165, 10], [242, 230, 97], [252, 255, 164],
 ];
 
-/** [r, g, b] for t in 0..1. */
 export function colour(t) {
   const place = Math.min(Math.max(t, 0), 1) * (INFERNO.length - 1);
   const low = Math.min(Math.floor(place), INFERNO.length - 2);
@@ -21,23 +18,18 @@ export function colour(t) {
 /** How much of the picture is covered: nothing where there is nothing to say. */
 export const alpha = (t) => 0.9 * Math.min(Math.max(t, 0), 1) ** 2.4;
 
-/** Bytes of a base64 text. */
 export function bytesOf(encoded) {
   const raw = atob(encoded);
   return Uint8Array.from(raw, (character) => character.charCodeAt(0));
 }
 
-/**
- * A map `{rows, cols, crop, values}`: cosines, row-major, NaN where `blank` says that
- * byte 0 means "not asked".
- */
+/** A map of cosines, row-major; NaN where `blank` says that byte 0 means "not asked". */
 export function mapOf(encoded, [rows, cols], crop, [low, high], blank = false) {
   const bytes = bytesOf(encoded);
   const values = Float32Array.from(bytes, (byte) => (blank && byte === 0 ? Number.NaN : low + ((high - low) * byte) / 255));
   return { rows, cols, crop, values };
 }
 
-/** `{heat, asked, range}` of one answer of the API; `asked` lies over the query. */
 export function evidenceOf(item, { marked = true } = {}) {
   return {
     heat: mapOf(item.heat, item.grid, item.crop, item.range),
@@ -56,7 +48,6 @@ export function commonRange(evidences) {
 
 const share = (value, [low, high]) => (high > low ? (value - low) / (high - low) : 1);
 
-/** The cosine under a point given in fractions of the picture, or null where the model saw nothing. */
 export function valueAt({ rows, cols, crop: [x, y, w, h], values }, fx, fy) {
   const col = Math.floor(((fx - x) / w) * cols);
   const row = Math.floor(((fy - y) / h) * rows);
@@ -81,8 +72,8 @@ function tiles({ rows, cols, values }, range) {
 }
 
 /**
- * Paint a map over the picture whose box `canvas` fills. The map lies on `crop`, which may
- * be less than the picture or reach beyond it: it is cut there, never squeezed.
+ * Paint a map over the picture whose box `canvas` fills: on its crop, which may be less
+ * than the picture or reach beyond it. It is cut there, never squeezed.
  */
 export function paint(canvas, map, range, scale = 1) {
   const { ctx, width, height } = fitCanvas(canvas, scale);
@@ -92,26 +83,15 @@ export function paint(canvas, map, range, scale = 1) {
   ctx.drawImage(tiles(map, range), x * width, y * height, w * width, h * height);
 }
 
-/** The colours with the numbers at their ends, drawn on middle grey as on a picture. */
+/** The colours, which app.css draws as on middle grey, with the numbers at their ends. */
 export class Legend {
   constructor(words, ...more) {
-    this.ramp = h("canvas.ramp", { "aria-hidden": "true" });
     this.ends = [h("span"), h("span")];
-    this.root = h("div.legend", { hidden: true }, h("span.vh", null, words), this.ends[0], this.ramp, this.ends[1], ...more);
+    this.root = h("div.legend", { hidden: true }, h("span.vh", null, words), this.ends[0], h("span.ramp"), this.ends[1], ...more);
   }
 
-  /** Show it for a range, or put it away for null. */
   show(range) {
     this.root.hidden = !range;
-    if (!range) return;
-    this.ends.forEach((end, i) => (end.textContent = range[i].toFixed(2)));
-    const { ctx, width, height } = fitCanvas(this.ramp);
-    ctx.fillStyle = "#8a8a8a";
-    ctx.fillRect(0, 0, width, height);
-    for (let x = 0; x < width; x += 1) {
-      const t = x / Math.max(1, width - 1);
-      ctx.fillStyle = `rgb(${colour(t).join(" ")} / ${alpha(t)})`;
-      ctx.fillRect(x, 0, 1, height);
-    }
+    if (range) this.ends.forEach((end, i) => (end.textContent = range[i].toFixed(2)));
   }
 }

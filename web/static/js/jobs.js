@@ -1,23 +1,21 @@
 /** The list of jobs, kept up to date by asking again with an ETag. */
 
 import { call, cancel, stopped } from "./api.js";
-import { button, find, h } from "./dom.js";
+import { button, find, h, section } from "./dom.js";
 import { text } from "./text.js";
 
 const ACTIVE = ["queued", "running"];
 const OFTEN = 1000;
 const SELDOM = 10_000;
-/** How long after it was last used an idle screen asks often. */
 const USED = 60_000;
 
 export class Jobs {
-  /** ended(job, fresh)  link(id) */
   constructor(app, { ended, link }) {
     Object.assign(this, { app, ended, link, etag: { value: null }, jobs: [], rows: new Map(), wanted: null, timer: 0, used: Date.now() });
     const words = text.jobs;
-    this.list = h("ul#jobs", { "aria-labelledby": "jobs-title" });
+    this.list = h("ul#jobs", { "aria-labelledby": "jobs-home-title" });
     this.none = h("p", null, words.loading);
-    this.root = h("section", { "aria-labelledby": "jobs-title" }, h("h2#jobs-title", null, words.title), this.none, this.list);
+    this.root = section("jobs-home", words.title, this.none, this.list);
     this.outlives = new AbortController();
     const { signal } = this.outlives;
     const use = () => {
@@ -39,7 +37,6 @@ export class Jobs {
     this.started = false;
   }
 
-  /** Ask now, and often for a while. */
   wake() {
     this.used = Date.now();
     if (this.started) this.poll();

@@ -5,7 +5,6 @@ import { text } from "./text.js";
 
 let dialog = null;
 
-/** Open it. `letters` says whether single letters act at all; they can be put off here. */
 export function openKeys({ letters, onLetters }) {
   const words = text.keys;
   dialog?.remove();

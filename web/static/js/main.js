@@ -1,6 +1,6 @@
 /** The shell: which screen is shown, what is said and what went wrong, theme and keys. */
 
-import { call, stopped, useIndex, whenWaiting } from "./api.js";
+import { call, Problem, stopped, useIndex, whenWaiting } from "./api.js";
 import { button, copyText, find, h, typing } from "./dom.js";
 import { formatState, parseState } from "./state.js";
 import { text } from "./text.js";
@@ -18,7 +18,6 @@ let screen = null;
 let shown = "";
 let named = null;
 
-/** What the screens may use. */
 const app = {
   info: null,
   say,
@@ -38,7 +37,6 @@ let said = "";
 let flashing = 0;
 let offered = [];
 
-/** Buttons beside the status line. */
 function offer(...actions) {
   offered = actions.filter(Boolean);
   if (!statusLine.dataset.waiting) statusActions.replaceChildren(...offered);
@@ -49,7 +47,6 @@ function say(words) {
   if (!statusLine.dataset.waiting) statusLine.textContent = words;
 }
 
-/** Say something for a moment, then what was said before. */
 function flash(words) {
   clearTimeout(flashing);
   statusLine.textContent = words;
@@ -68,26 +65,16 @@ whenWaiting((waiting) => {
   }
 });
 
-// -- problems -------------------------------------------------------------------------
-
-/** Show what went wrong with `purpose`, in place of what it said before. */
 function problem(purpose, error, { actions = [], note = "" } = {}) {
   if (stopped(error)) return;
-  const details = {
-    type: error.type ?? "",
-    title: error.message,
-    status: error.status ?? 0,
-    detail: error.detail ?? String(error.stack ?? ""),
-    instance: error.instance ?? "",
-    errors: error.errors ?? [],
-    page: location.href,
-    at: new Date().toISOString(),
-  };
+  // Only a Problem is told in its own words; anything else is a fault of this page.
+  const ours = !(error instanceof Problem);
+  const fault = { detail: error.message, errors: [], ...error, title: ours ? text.problem.internal : error.message };
+  if (ours) console.error(error);
   const copy = button(text.problem.copy, { sign: "copy" }, async () => {
-    const done = await copyText(JSON.stringify(details, null, 2));
-    flash(done ? text.copied : text.notCopied);
+    const details = { ...fault, stack: ours ? error.stack : undefined, page: location.href, at: new Date().toISOString() };
+    flash((await copyText(JSON.stringify(details, null, 2))) ? text.copied : text.notCopied);
   });
-  const fault = "detail" in error ? details : { ...details, title: text.problem.internal, detail: error.message };
   show(
     purpose,
     h(
@@ -109,10 +96,8 @@ function problem(purpose, error, { actions = [], note = "" } = {}) {
       ),
     ),
   );
-  if (!("detail" in error)) console.error(error);
 }
 
-/** Say which parts of the URL were not understood. */
 function faults(list) {
   if (!list.length) return dismiss("url");
   return show(
@@ -137,8 +122,6 @@ function show(purpose, element) {
 function dismiss(purpose) {
   for (const one of [...find("#problem").children]) if (one.dataset.purpose === purpose) one.remove();
 }
-
-// -- where we are ---------------------------------------------------------------------
 
 /** Go to a URL of this page. Focus moves to the new screen's heading, unless it is the same screen. */
 function navigate(url, { replace = false } = {}) {
@@ -198,8 +181,6 @@ window.addEventListener("popstate", () => route());
 window.addEventListener("offline", () => say(text.problem.offline(false).title));
 window.addEventListener("online", () => say(text.problem.online));
 
-// -- theme, keys, index ---------------------------------------------------------------
-
 function stored(name) {
   try {
     return localStorage.getItem(name);
@@ -258,8 +239,6 @@ async function loadInfo() {
   return app.info;
 }
 find("#index").addEventListener("change", (event) => navigate(`/?i=${encodeURIComponent(event.target.value)}`));
-
-// -- start ----------------------------------------------------------------------------
 
 /** Icons come as one file and go into the page, where <use> finds them under every browser's policy. */
 async function loadIcons() {

@@ -8,12 +8,7 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 const NOTHING = { rect: null, cells: null };
 
 export class Marker {
-  /**
-   * canvas   lies exactly over the picture
-   * lattice  its cells
-   * draft    called with `{rect, cells}` while it changes
-   * commit   called with it when the hand is off
-   */
+  /** draft({rect, cells}) while it changes, commit(…) when the hand is off, hint(cell, marked) */
   constructor(canvas, lattice, { draft, commit, hint }) {
     Object.assign(this, { canvas, lattice, draft, commit, hint, tool: "pan", size: 1, erasing: false, shape: NOTHING, drag: null, cursor: null, hover: null });
     const on = (type, run) => canvas.addEventListener(type, (event) => run.call(this, event));
@@ -47,8 +42,6 @@ export class Marker {
     this.shape = shape;
     if (!this.drag) this.draw();
   }
-
-  // -- pointer ------------------------------------------------------------------------
 
   down(event) {
     if (this.tool === "pan" || event.button > 0 || this.drag) return;
@@ -101,7 +94,6 @@ export class Marker {
     this.draw();
   }
 
-  /** As if the drag had not been. */
   abandon() {
     if (!this.drag) return false;
     const { before } = this.drag;
@@ -120,7 +112,6 @@ export class Marker {
     return R.cellAt(this.lattice, ...pointOn(this.canvas, event));
   }
 
-  /** The handle under the pointer, "move" inside the rectangle, else null. */
   gripAt(event) {
     const { rect } = this.shape;
     if (!rect) return null;
@@ -169,8 +160,6 @@ export class Marker {
     this.draw();
   }
 
-  // -- keyboard -----------------------------------------------------------------------
-
   press(event) {
     if (event.ctrlKey || event.metaKey) return;
     const step = ARROWS[event.key];
@@ -211,8 +200,6 @@ export class Marker {
     return { rect: null, cells: cells.size ? cells : null };
   }
 
-  // -- drawing ------------------------------------------------------------------------
-
   draw() {
     if (!this.canvas.clientWidth) return;
     const { ctx, width, height } = fitCanvas(this.canvas);
@@ -228,7 +215,7 @@ export class Marker {
       ctx.fillStyle = asked;
       ctx.globalAlpha = 0.38;
       ctx.beginPath();
-      for (const [row, col] of R.pairsOf(lattice, cells)) ctx.rect(...box({ r0: row, c0: col, r1: row + 1, c1: col + 1 }));
+      for (const cell of R.pairsOf(lattice, cells)) ctx.rect(...box(R.cellBox(cell)));
       ctx.fill();
       ctx.globalAlpha = 1;
       outline(ctx, edges(lattice, cells, width, height), asked);
@@ -252,7 +239,6 @@ function cursorOf(grip) {
   return grip === "move" ? "move" : `${grip}-resize`;
 }
 
-/** Dim and hatch what lies outside the box: the model does not see it. */
 function hatch(ctx, width, height, [x, y, w, h]) {
   if (x <= 0.5 && y <= 0.5 && x + w >= width - 0.5 && y + h >= height - 0.5) return;
   ctx.save();
@@ -273,12 +259,11 @@ function hatch(ctx, width, height, [x, y, w, h]) {
   ctx.restore();
 }
 
-/** The lines around cells, without those between two of them. */
 function edges(lattice, cells, width, height) {
   const lines = [];
   for (const cell of cells) {
-    const [row, col] = [Math.floor(cell / lattice.cols), cell % lattice.cols];
-    const box = scaled(R.clipped(lattice, { r0: row, c0: col, r1: row + 1, c1: col + 1 }), width, height);
+    const col = cell % lattice.cols;
+    const box = scaled(R.clipped(lattice, R.cellBox([Math.floor(cell / lattice.cols), col])), width, height);
     const [top, right, bottom, left] = sides(box);
     if (!cells.has(cell - lattice.cols)) lines.push(top);
     if (!cells.has(cell + lattice.cols)) lines.push(bottom);

@@ -2,7 +2,7 @@
 
 import { address, call, cancel, stopped } from "./api.js";
 import { Wall } from "./cards.js";
-import { button, debounce, factList, find, h, icon, pathText } from "./dom.js";
+import { button, debounce, factList, find, h, icon, pathText, section } from "./dom.js";
 import { evidenceOf, Legend } from "./heat.js";
 import { formatState, rawParameters } from "./state.js";
 import { text } from "./text.js";
@@ -11,7 +11,6 @@ import { ZoomView } from "./zoom.js";
 const NEIGHBOURS = 24;
 const DEFAULTS = { patch: null, layer: "none", grid: false, o: 0.8, i: "" };
 
-/** `{state, faults}` of this page's query string. */
 export function parseView(search) {
   const state = { ...DEFAULTS };
   const faults = [];
@@ -27,7 +26,6 @@ export function parseView(search) {
   return { state, faults };
 }
 
-/** The query string of it. */
 export function formatView(state) {
   const parts = [
     state.patch && `patch=${state.patch.join(",")}`,
@@ -104,7 +102,7 @@ class Picture {
     this.opacity.addEventListener("change", () => this.go({ o: Number(this.opacity.value) }, { replace: true }));
     this.reading = h("p.reading", { "aria-live": "polite" });
     this.legend = new Legend(text.results.legend);
-    this.wallRoot = h("div#neighbours.wall", { "aria-labelledby": "neighbours-title", "aria-busy": "true" });
+    this.wallRoot = h("div#neighbours.wall", { "aria-labelledby": "near-title", "aria-busy": "true" });
     this.main.replaceChildren(
       h(
         "div.picture",
@@ -124,10 +122,9 @@ class Picture {
             this.reading,
           ),
         ),
-        h(
-          "section.known",
-          { "aria-labelledby": "known-title" },
-          h("h2#known-title", null, words.facts),
+        section(
+          "known",
+          words.facts,
           h(
             "div.row",
             null,
@@ -137,7 +134,7 @@ class Picture {
           ),
           this.facts(),
         ),
-        h("section.near", { "aria-labelledby": "neighbours-title" }, h("h2#neighbours-title", null, words.neighbours), this.wallRoot),
+        section("near", words.neighbours, this.wallRoot),
       ),
     );
   }
@@ -196,7 +193,6 @@ class Picture {
     else if (patch) this.explainLater(patch);
   }
 
-  /** Where in this picture a patch of it is found again. */
   async explain(cell) {
     const { id } = this.record;
     try {

@@ -5,19 +5,14 @@ import { button, debounce, field, fill, find, framed, h, tick } from "./dom.js";
 import { paint } from "./heat.js";
 import { Marker } from "./marker.js";
 import * as R from "./region.js";
+import { asking } from "./state.js";
 import { text } from "./text.js";
 
-/** From letting go to asking: long enough to take hold again. */
 const SETTLE = 200;
 const SIZES = [1, 2, 3, 5, 8];
 
 export class QueryPanel {
-  /**
-   * draft(patch)    the URL follows a drag
-   * commit(patch)   a change of state that is to be searched for
-   * fault(name, v)  a part of the URL that does not fit this picture
-   * add() keep(record, pinned)
-   */
+  /** draft(patch) while dragging, commit(patch) to search, fault(name, value), add(), keep(record, pinned) */
   constructor(root, handlers) {
     Object.assign(this, { root, ...handlers, drawn: null, records: [] });
     // Fingers scroll the page first; a pointer that is no finger marks at once.
@@ -38,8 +33,6 @@ export class QueryPanel {
     }
     this.refresh();
   }
-
-  // -- one picture --------------------------------------------------------------------
 
   picture(record) {
     const words = text.query;
@@ -119,8 +112,6 @@ export class QueryPanel {
     );
   }
 
-  // -- several pictures ---------------------------------------------------------------
-
   strip(records) {
     const words = text.query;
     return h(
@@ -140,16 +131,13 @@ export class QueryPanel {
   }
 
   drop(i) {
-    const q = this.state.q.filter((_, other) => other !== i);
-    this.commit({ q, r: null, m: "", mode: "image", view: "grid", sel: null });
+    this.commit(asking(this.state.q.filter((_, other) => other !== i)));
   }
 
   combine() {
     const words = text.query;
     return h("div.group", null, choices(words.combine, [["mean", words.mean, words.meanTip], ["any", words.any, words.anyTip]], "combine", (combine) => this.commit({ combine })), h("p.hint", null, words.oneForRegion));
   }
-
-  // -- how to search ------------------------------------------------------------------
 
   modes() {
     const words = text.query;
@@ -203,7 +191,6 @@ export class QueryPanel {
     );
   }
 
-  /** Bring every control in step with the state. */
   refresh() {
     const { state } = this;
     const set = (id, value) => {
@@ -230,8 +217,6 @@ export class QueryPanel {
     this.describe(shape);
   }
 
-  // -- the marked part ----------------------------------------------------------------
-
   shapeOf(state) {
     if (state.r) return { rect: R.fromFractions(this.lattice, state.r), cells: null };
     if (!state.m) return { rect: null, cells: null };
@@ -251,7 +236,6 @@ export class QueryPanel {
     };
   }
 
-  /** The API's region for a state, or null for the whole picture. */
   region(state) {
     if (!this.marker) return null;
     const { rect, cells } = this.shapeOf(state);
@@ -291,8 +275,6 @@ export class QueryPanel {
     this.commit({ r: null, m: "", mode: "image" });
   }
 
-  // -- tools --------------------------------------------------------------------------
-
   use(tool) {
     this.tool = tool;
     if (this.marker.tool !== tool) this.marker.use(tool);
@@ -314,7 +296,6 @@ export class QueryPanel {
     find("#erase", this.root).setAttribute("aria-pressed", String(on));
   }
 
-  /** Which of the marked patches a result answers to, drawn over the query. */
   showAsked(map, range) {
     if (!this.marker) return;
     this.askedHeat.parentElement.classList.toggle("hot", Boolean(map));
@@ -339,7 +320,6 @@ export class QueryPanel {
   }
 }
 
-/** A row of buttons of which one is pressed. */
 function choices(label, options, name, run) {
   return h(
     "div.segments",

@@ -1,16 +1,14 @@
 /**
  * Cells of the patch grid on a picture, as arithmetic.
  *
- * A *lattice* is the patch grid carried on over the whole picture: cell (row, col) is one
- * the model sees for 0 <= row < rows and 0 <= col < cols, other cells lie where the crop
- * ends. Positions are fractions of the upright picture. A *rectangle* is
- * `{r0, c0, r1, c1}` in cells, r1 and c1 outside. *Painted cells* are a Set of
- * `row * cols + col`.
+ * A *lattice* is the patch grid carried on over the whole picture; the model sees the
+ * cells from (0, 0) to (rows - 1, cols - 1). Positions are fractions of the upright
+ * picture, a *rectangle* is `{r0, c0, r1, c1}` in cells, r1 and c1 outside; *painted
+ * cells* are a Set of `row * cols + col`.
  */
 
 const HAIR = 1e-6;
 
-/** The lattice of a query or image record. */
 export function latticeOf({ grid: [rows, cols], crop: [x, y, w, h], width, height }) {
   const cw = w / cols;
   const ch = h / rows;
@@ -32,7 +30,6 @@ export function latticeOf({ grid: [rows, cols], crop: [x, y, w, h], width, heigh
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-/** [row, col] of the cell at a point, kept on the picture. */
 export function cellAt(lattice, fx, fy) {
   return [
     clamp(Math.floor((fy - lattice.y) / lattice.ch), lattice.rMin, lattice.rMax - 1),
@@ -40,22 +37,20 @@ export function cellAt(lattice, fx, fy) {
   ];
 }
 
-/** Whether the model sees this cell, and at least half of it is picture. */
+export const cellBox = ([row, col]) => ({ r0: row, c0: col, r1: row + 1, c1: col + 1 });
+
 export function seen(lattice, row, col) {
   if (row < 0 || col < 0 || row >= lattice.rows || col >= lattice.cols) return false;
-  const { x, y, w, h } = clipped(lattice, { r0: row, c0: col, r1: row + 1, c1: col + 1 });
+  const { x, y, w, h } = clipped(lattice, cellBox([row, col]));
   return w * h >= (lattice.cw * lattice.ch) / 2 - HAIR;
 }
 
-/** The nearest cell that the grid holds. */
 export const insideGrid = (lattice, [row, col]) => [clamp(row, 0, lattice.rows - 1), clamp(col, 0, lattice.cols - 1)];
 
-/** The rectangle that holds two cells. */
 export function span([ra, ca], [rb, cb]) {
   return { r0: Math.min(ra, rb), c0: Math.min(ca, cb), r1: Math.max(ra, rb) + 1, c1: Math.max(ca, cb) + 1 };
 }
 
-/** Fractions `{x, y, w, h}` of a rectangle, cut to the picture. */
 export function clipped(lattice, { r0, c0, r1, c1 }) {
   const x0 = clamp(lattice.x + c0 * lattice.cw, 0, 1);
   const y0 = clamp(lattice.y + r0 * lattice.ch, 0, 1);
@@ -65,8 +60,8 @@ export function clipped(lattice, { r0, c0, r1, c1 }) {
 }
 
 /**
- * The API's region for a rectangle. The picture's edge may cut a cell: a region that holds
- * less than one whole cell that way takes in the next one, for the server refuses it else.
+ * The API's region for a rectangle. One that the picture's edge leaves less than a whole
+ * cell takes in the next, for the server would refuse it.
  */
 export function regionOf(lattice, rectangle) {
   const full = widened(lattice, rectangle);
@@ -94,7 +89,6 @@ function widened(lattice, { r0, c0, r1, c1 }) {
   return rectangle;
 }
 
-/** The rectangle that fractions `{x, y, w, h}` stand for, snapped to cells. */
 export function fromFractions(lattice, { x, y, w, h }) {
   // Three decimals in the URL: the picture's own edge must find the outermost cell again.
   const edge = 0.0011;
@@ -110,19 +104,16 @@ export function fromFractions(lattice, { x, y, w, h }) {
   };
 }
 
-/** The rectangle moved by whole cells, as far as the picture goes. */
 export function moved(lattice, { r0, c0, r1, c1 }, down, across) {
   const dr = clamp(down, lattice.rMin - r0, lattice.rMax - r1);
   const dc = clamp(across, lattice.cMin - c0, lattice.cMax - c1);
   return { r0: r0 + dr, c0: c0 + dc, r1: r1 + dr, c1: c1 + dc };
 }
 
-/** The rectangle with its lower right corner moved, never less than one cell. */
 export function grown(lattice, { r0, c0, r1, c1 }, down, across) {
   return { r0, c0, r1: clamp(r1 + down, r0 + 1, lattice.rMax), c1: clamp(c1 + across, c0 + 1, lattice.cMax) };
 }
 
-/** The rectangle after dragging one of its handles ("nw", "n", … "w") to a cell. */
 export function resized({ r0, c0, r1, c1 }, handle, [row, col]) {
   let [top, left, bottom, right] = [r0, c0, r1 - 1, c1 - 1];
   if (handle.includes("n")) top = row;
@@ -132,7 +123,6 @@ export function resized({ r0, c0, r1, c1 }, handle, [row, col]) {
   return span([top, left], [bottom, right]);
 }
 
-/** A rectangle of a third of the grid in its middle. */
 export function centred(lattice) {
   const height = Math.max(1, Math.round(lattice.rows / 3));
   const width = Math.max(1, Math.round(lattice.cols / 3));
@@ -160,7 +150,6 @@ export const toNumbers = (lattice, { r0, c0, r1, c1 }) => ({
   height: r1 - r0,
 });
 
-/** The painted cells that a rectangle covers. */
 export function cellsOf(lattice, { r0, c0, r1, c1 }) {
   const cells = new Set();
   for (let row = r0; row < r1; row += 1) {
@@ -169,7 +158,6 @@ export function cellsOf(lattice, { r0, c0, r1, c1 }) {
   return cells;
 }
 
-/** The cells under a square brush of `size` cells around one cell. */
 export function brushed(lattice, [row, col], size) {
   const before = Math.floor((size - 1) / 2);
   return cellsOf(lattice, { r0: row - before, c0: col - before, r1: row - before + size, c1: col - before + size });
@@ -184,7 +172,6 @@ export function stroke([ra, ca], [rb, cb]) {
   ]);
 }
 
-/** Painted cells as (row, col) pairs, in reading order. */
 export const pairsOf = (lattice, cells) =>
   [...cells].sort((a, b) => a - b).map((cell) => [Math.floor(cell / lattice.cols), cell % lattice.cols]);
 

@@ -3,10 +3,9 @@
 import { call, cancel, Problem, stopped } from "./api.js";
 import { Wall } from "./cards.js";
 import { button, debounce, find, h, icon } from "./dom.js";
-import { formatState, parseState, queryReference, sameQuestion } from "./state.js";
+import { asking, formatState, parseState, queryReference, sameQuestion } from "./state.js";
 import { text } from "./text.js";
 
-/** How far scrolling goes on by itself; the button goes further. */
 const MOST = 500;
 
 export function mount(main, app) {
@@ -125,11 +124,9 @@ class Search {
     for (const purpose of ["search", "more", "upload", "record", "explain"]) cancel(purpose);
   }
 
-  // -- the URL ------------------------------------------------------------------------
-
   /** Where "search by this" leads: the same filters and manners, another picture. */
   linkTo(id) {
-    return `/${formatState({ ...this.state, q: [`img:${id}`], r: null, m: "", mode: "image", view: "grid", sel: null })}`;
+    return `/${formatState({ ...this.state, ...asking([`img:${id}`]) })}`;
   }
 
   go(patch, { replace = false } = {}) {
@@ -147,7 +144,6 @@ class Search {
     if (!this.writeDraft.waiting()) this.writeDraft();
   }
 
-  /** The URL has changed: show what it says. */
   async update() {
     this.writeDraft?.cancel();
     this.drafted = null;
@@ -196,9 +192,6 @@ class Search {
     this.filterView.suggest(this.answers?.answer?.hits ?? []);
   }
 
-  // -- queries ------------------------------------------------------------------------
-
-  /** Pictures from the user's disk or clipboard become queries. */
   async take(files, { add = false } = {}) {
     const { app } = this;
     if (!files.length) return;
@@ -234,7 +227,7 @@ class Search {
     const q = [...new Set([...(replace ? [] : this.state.q), ...queries])];
     const most = this.app.info?.limits?.queries ?? 16;
     if (q.length > most) return this.app.problem("upload", new Problem(text.problem.tooMany(q.length, most)));
-    return this.go({ q, r: null, m: "", mode: "image", view: "grid", sel: null });
+    return this.go(asking(q));
   }
 
   async record(q) {
@@ -253,7 +246,6 @@ class Search {
     this.queryPanel = null;
   }
 
-  /** The panel of the query, drawn for the state there is now. */
   async showQuery() {
     const { state } = this;
     const [{ QueryPanel }, ...records] = await Promise.all([import("./query.js"), ...state.q.map((q) => this.record(q))]);
@@ -281,8 +273,6 @@ class Search {
     this.queryPanel.show(records, state, this.app.info);
   }
 
-  // -- the corpus ---------------------------------------------------------------------
-
   async loadMore() {
     if (!this.cursor || this.loading) return;
     this.loading = true;
@@ -299,20 +289,17 @@ class Search {
     }
   }
 
-  /** Ready or not: what waits for an answer is dimmed. */
   busy(on) {
     this.results.setAttribute("aria-busy", String(on));
     this.results.classList.toggle("busy", on);
   }
 
-  /** Where the next page begins; without one there is nothing more to load. */
   page(cursor) {
     this.cursor = cursor;
     this.more.hidden = !cursor;
     if (!cursor) this.wall.setSize(this.wall.cards.length);
   }
 
-  /** The corpus itself, to choose a query from. */
   async browse(cursor = null) {
     const { app, state, wall } = this;
     const words = text.search;

@@ -19,6 +19,8 @@ export const DEFAULTS = Object.freeze({
   i: "",
 });
 
+export const asking = (q) => ({ q, r: null, m: "", mode: "image", view: "grid", sel: null });
+
 const KEYS = ["label", "path", "split", "date", "size"];
 
 /** `{key, value, negated}` of a filter such as "-label:scratch", or null. */
@@ -30,7 +32,6 @@ export function parseFilter(filter) {
 
 export const formatFilter = ({ key, value, negated }) => `${negated ? "-" : ""}${key}:${value}`;
 
-/** The filter that keeps what this one hides. */
 export const negate = (filter) => (filter.startsWith("-") ? filter.slice(1) : `-${filter}`);
 
 const READERS = {
@@ -121,7 +122,6 @@ export function parseState(search) {
 
 const plain = (value) => encodeURIComponent(value).replaceAll("%3A", ":").replaceAll("%2F", "/");
 
-/** The query string of a state, without what is as usual. "" or "?...". */
 export function formatState(state) {
   const s = { ...DEFAULTS, ...state };
   const parts = s.q.map((one) => `q=${plain(one)}`);
@@ -144,7 +144,6 @@ export function formatState(state) {
   return parts.length ? `?${parts.join("&")}` : "";
 }
 
-/** "up:3f9c…" or "img:12" as the API names it. */
 export function queryReference(q) {
   const [kind, id] = q.split(":");
   return kind === "img" ? { image_id: Number(id) } : { query_id: id };
@@ -175,7 +174,6 @@ export function searchBody(state, region, { cursor = null, explain = 12 } = {}) 
   };
 }
 
-/** Whether two states ask the same question, so that only the view differs. */
 export function sameQuestion(a, b) {
   const ask = (s) => formatState({ ...s, view: "grid", sel: null, layer: "none" });
   return ask(a) === ask(b);

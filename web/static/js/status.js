@@ -1,7 +1,7 @@
 /** The status screen: what the index is, what the machine is, and what is going on. */
 
 import { address, call, cancel, stopped } from "./api.js";
-import { button, copyText, factList, field, find, h, icon, tick } from "./dom.js";
+import { button, copyText, factList, field, find, h, icon, section, tick } from "./dom.js";
 import { Jobs } from "./jobs.js";
 import { parseState } from "./state.js";
 import { text } from "./text.js";
@@ -13,11 +13,11 @@ class Status {
     Object.assign(this, { main, app });
     const words = text.status;
     app.title(words.title);
-    this.index = h("section#index-facts", { "aria-labelledby": "index-title" }, h("h2#index-title", null, words.index));
-    this.machine = h("section#machine-facts", { "aria-labelledby": "machine-title" }, h("h2#machine-title", null, words.machine));
-    this.drift = h("section#drift", { "aria-labelledby": "drift-title" }, h("h2#drift-title", null, words.drift));
-    this.add = h("section#add", { "aria-labelledby": "add-title" }, h("h2#add-title", null, words.add));
-    this.failures = h("section#failures", { "aria-labelledby": "failures-title" }, h("h2#failures-title", null, words.failures));
+    this.index = section("index-facts", words.index);
+    this.machine = section("machine-facts", words.machine);
+    this.drift = section("drift", words.drift);
+    this.add = section("add", words.add);
+    this.failures = section("failures", words.failures);
     this.jobs = new Jobs(app, { ended: (job) => this.ended(job), link: (id) => `/status/job/${id}${this.query()}` });
     main.replaceChildren(
       h(
@@ -71,10 +71,7 @@ class Status {
         [words.vectors, words.vectorKind(index.vectors)],
         [words.recall, !index.recall_queries ? words.unmeasured : words.recallOf(index)],
         [words.segments, words.segmentsOf(index)],
-        [words.labels, words.labelCount(index.labels)],
-        [words.refused, words.refusedOf(index)],
         [words.created, text.time(index.created)],
-        [words.generation, text.number(index.generation)],
         [words.sources, index.sources?.length ? h("ul.plain", null, index.sources.map((one) => h("li", null, one))) : words.none],
       ]),
     );
@@ -91,8 +88,6 @@ class Status {
     );
     this.buildAdd(info);
   }
-
-  // -- adding -------------------------------------------------------------------------
 
   buildAdd({ roots, index }) {
     const words = text.status;
@@ -143,8 +138,6 @@ class Status {
     }
   }
 
-  // -- drift --------------------------------------------------------------------------
-
   buildDrift() {
     const words = text.status;
     this.driftFound = h("p", null, words.driftUnknown);
@@ -169,8 +162,6 @@ class Status {
     this.draw();
     this.page(null);
   }
-
-  // -- failed files -------------------------------------------------------------------
 
   async page(cursor) {
     const words = text.status;

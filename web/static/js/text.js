@@ -16,7 +16,6 @@ function bytes(count) {
   return `${unit && value < 100 ? value.toFixed(1) : number(Math.round(value))} ${units[unit]}`;
 }
 
-/** A moment, given in seconds since 1970 or as ISO text. */
 function time(moment) {
   if (moment === null || moment === undefined || moment === "") return "";
   const date = new Date(typeof moment === "number" ? moment * 1000 : moment);
@@ -29,7 +28,6 @@ function lasting(seconds) {
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-/** A percentile, with as many digits as it takes to tell 99.99 from 100. */
 const percent = (value) => `${value >= 99 ? value.toFixed(2) : value.toFixed(1)} %`;
 const milliseconds = (value) => String(Math.round(value ?? 0));
 const cell = ([row, col]) => `row ${row}, column ${col}`;
@@ -114,7 +112,7 @@ export const text = {
   query: {
     canvas: (name) => `Mark a part of ${name}`,
     keys:
-      "With the rectangle: Enter makes one, the arrow keys move it, Shift and the arrow keys resize it. With brush or patches: the arrow keys move over the patches, Space marks. Escape clears.",
+      "Rectangle: Enter makes one, arrow keys move it, with Shift they resize it. Brush and patches: arrow keys move over the patches, Space marks. Escape clears.",
     alt: (name) => `Query picture ${name}`,
     unseen: "Hatched: outside the crop that the model sees. A rectangle may reach into it, the crop then moves; painted patches may not.",
     toolbar: "Ways to mark a part",
@@ -170,12 +168,10 @@ export const text = {
       [typeof hit.score === "number" ? `${hit.rank ?? position}: score ${hit.score.toFixed(3)}` : null, hit.path, hit.labels.join(", ")].filter(Boolean).join(", "),
     searchByThis: "Search by this (Enter)",
     searchBy: (path) => `Search by ${path}`,
-    select: (rank) => `Select number ${rank}`,
-    selectTip: "Select for export (S)",
+    select: (rank) => `Select number ${rank} (S)`,
     compare: "Compare with the query (Space)",
     add: "Add to the query (A)",
-    open: "Open its page",
-    openTip: "Open its page (O)",
+    open: "Its page (O)",
     labels: "Labels",
     noLabels: "no label",
     copies: (count) => `${many(count, "exact copy", "exact copies")} of this picture folded into this card`,
@@ -231,7 +227,7 @@ export const text = {
     other: "Picture",
     querySide: "Query picture: arrow keys move over its patches, Enter shows where one is found",
     imageSide: "Result picture: arrow keys move over its patches, Enter shows where one is found",
-    hint: "Click a patch in either picture, or move with the arrow keys and press Enter, to see where it is found in both.",
+    hint: "Click a patch in either picture, or take one by arrow keys and Enter, to see where it is found in both.",
     found: (side, at, best) => `Patch of the ${side === "query" ? "query" : "result"} at ${cell(at)}; its best match in the other picture: cosine ${best.toFixed(3)}`,
   },
 
@@ -312,7 +308,7 @@ export const text = {
     layerHeat: "Patch heat",
     grid: "Grid",
     opacity: "Opacity",
-    pick: "Click a patch, or move with the arrow keys and press Enter, to see where it is found again.",
+    pick: "Click a patch, or take one by arrow keys and Enter, to see where it is found again.",
     patch: (at) => `Patch at ${cell(at)}`,
     facts: "What is known",
     notes: "Notes",
@@ -385,12 +381,7 @@ export const text = {
     recallOf: ({ recall, recall_at: at, recall_queries: queries }) => `${recall.toFixed(4)} at ${at ?? 10}${queries ? `, ${many(queries, "query", "queries")}` : ""}`,
     segments: "Segments",
     segmentsOf: ({ segments, dead_rows: dead }) => `${number(segments)}${dead ? `, ${many(dead, "row")} no longer used` : ""}`,
-    labels: "Labels",
-    labelCount: (labels) => number(Object.keys(labels ?? {}).length),
-    refused: "Not taken in",
-    refusedOf: ({ refused, failed }) => `${number(refused)} refused, ${number(failed)} failed`,
     created: "Created",
-    generation: "Generation",
     sources: "Sources",
     none: "none",
     device: "Device",

@@ -27,10 +27,7 @@ export function held({ scale, x, y }, width, height) {
 }
 
 export class ZoomView {
-  /**
-   * picture  `{src, width, height, grid, crop, alt}`
-   * pick     called with [row, col] when a cell is chosen; `cursor` whether arrows move one
-   */
+  /** picture {src, width, height, grid, crop, alt}; pick([row, col]) when a cell is taken */
   constructor(picture, { id = null, label, pick = null, read = () => {} }) {
     Object.assign(this, { picture, pick, readOut: read, view: { scale: 1, x: 0, y: 0 }, pointers: new Map(), cursor: null, map: null, range: null, opacity: 1, gridOn: false, picking: Boolean(pick), chosen: null });
     this.lattice = R.latticeOf(picture);
@@ -67,15 +64,12 @@ export class ZoomView {
     this.resizer.disconnect();
   }
 
-  // -- heat and marks -----------------------------------------------------------------
-
   showHeat(map, range) {
     this.map = map;
     this.range = range;
     this.draw();
   }
 
-  /** The cell that the heat is about, marked; null for none. */
   choose(cell) {
     this.chosen = cell;
     if (cell) this.cursor = cell;
@@ -95,18 +89,13 @@ export class ZoomView {
     const { ctx, width, height } = fitCanvas(this.marks, Math.min(3, this.view.scale));
     const thin = 1 / this.view.scale;
     if (this.gridOn) drawGrid(ctx, this.lattice, width, height, { dark: 0.35, light: 0.6, thin });
-    const mark = ([r0, c0], colour, dashed) => {
-      const cell = R.clipped(this.lattice, { r0, c0, r1: r0 + 1, c1: c0 + 1 });
-      outline(ctx, sides(scaled(cell, width, height)), colour, { dashed, thin });
-    };
+    const mark = (cell, colour, dashed) =>
+      outline(ctx, sides(scaled(R.clipped(this.lattice, R.cellBox(cell)), width, height)), colour, { dashed, thin });
     if (this.chosen) mark(this.chosen, askColour(this.marks), false);
     const apart = this.cursor && String(this.cursor) !== String(this.chosen);
     if (apart && this.picking && document.activeElement === this.box) mark(this.cursor, "#ffffff", true);
   }
 
-  // -- zoom ---------------------------------------------------------------------------
-
-  /** Where the picture lies in the view, in CSS pixels, before zooming. */
   apply() {
     const { clientWidth: width, clientHeight: height } = this.box;
     this.view = held(this.view, width, height);
@@ -143,8 +132,6 @@ export class ZoomView {
     const box = this.box.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   }
-
-  // -- pointers -----------------------------------------------------------------------
 
   down(event) {
     if (event.button > 0) return;
@@ -195,8 +182,6 @@ export class ZoomView {
     this.pick(cell);
   }
 
-  // -- keys ---------------------------------------------------------------------------
-
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const step = ARROWS[event.key];
@@ -227,7 +212,6 @@ export class ZoomView {
     this.readOut(text.zoom.cursor(next, value));
   }
 
-  /** Bring a cell into the view. */
   reveal([row, col]) {
     const { scale, x, y } = this.view;
     const left = x + (this.frame.offsetLeft + (this.lattice.x + (col + 0.5) * this.lattice.cw) * this.frame.clientWidth) * scale;
