@@ -314,6 +314,11 @@ class ImageIndex:
             raise InvalidInput(f"the index holds no picture with id {item_id}")
         return item
 
+    def id_of(self, path: str | PathLike[str]) -> int | None:
+        """The id of the picture at a path, None for one the index does not hold."""
+        item = self._catalog.item_at(os.path.abspath(os.fsdecode(path)))
+        return item.id if item else None
+
     def items(
         self, *, where: str | Sequence[str] = (), after: int = 0, limit: int = 100
     ) -> list[Item]:

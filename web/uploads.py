@@ -27,11 +27,14 @@ log = logging.getLogger(__name__)
 
 UPLOAD_ID = re.compile(r"[0-9a-f]{24}")
 
-FEATURES_KEPT = 32
+FEATURES_KEPT = 16
 """Uploads whose features are kept in memory, some megabytes each."""
 
 GONE_KEPT_S = 30 * 24 * 3600.0
 """For how long it is known that an upload has expired rather than never been."""
+
+LEFTOVER_S = 3600.0
+"""What has no record after so long is not being written any more."""
 
 _PIECE = 1 << 20
 
@@ -126,6 +129,7 @@ class Uploads:
     def tidy(self) -> None:
         """Drop what has expired, and the oldest when there is too much."""
         with self._lock:
+            self._sweep()
             now, kept, total = time.time(), [], 0
             for record in self._folder.glob("*.json"):
                 upload_id = record.stem
@@ -150,6 +154,18 @@ class Uploads:
                     break
                 self._expire(upload_id)
                 total -= size
+
+    def _sweep(self) -> None:
+        """Drop what a server that was killed left half done."""
+        for path in self._folder.iterdir():
+            named = UPLOAD_ID.fullmatch(path.stem) is not None
+            if named and (path.suffix or self._record(path.name).exists()):
+                continue
+            try:
+                if path.stat().st_mtime < time.time() - LEFTOVER_S:
+                    path.unlink()
+            except OSError:
+                continue
 
     def _expire(self, upload_id: str) -> None:
         self._warm.pop(upload_id, None)

@@ -24,6 +24,7 @@ _COMMANDS = {
     "compact": ("care", "Merge small files and drop what was removed for good."),
     "verify": ("care", "Check an index; exit 1 if anything is wrong."),
     "encoders": ("encoders", "List encoders, and fetch their weights."),
+    "evaluate": ("evaluate", "Measure how well an index answers."),
     "demo": ("demo", "Index real photographs and search them."),
 }
 

@@ -22,7 +22,7 @@ from dinosearch.storage.catalog import Item
 
 MAX_QUERIES = 16
 
-WINDOWS = 4
+WINDOWS = 3
 """Windows of one query whose features are kept: a crop moves with the region it must show."""
 
 

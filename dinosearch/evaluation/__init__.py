@@ -1,0 +1,9 @@
+"""How well an index answers, measured against a ground truth."""
+
+from __future__ import annotations
+
+from dinosearch.evaluation.metrics import Estimate
+from dinosearch.evaluation.run import Judged, Result, evaluate
+from dinosearch.evaluation.truth import GroundTruth, Positive, TrueQuery
+
+__all__ = ["Estimate", "GroundTruth", "Judged", "Positive", "Result", "TrueQuery", "evaluate"]
