@@ -17,6 +17,7 @@ from dinosearch.errors import (
     EncoderMismatch,
     EncoderUnavailable,
     InvalidInput,
+    PictureRefused,
     UnusableIndex,
 )
 from dinosearch.geometry import PatchGrid, Region, View
@@ -378,6 +379,29 @@ class ImageIndex:
             for rank, hit in enumerate(hits, 1)
         ]
         return draw_sheet(queries, tiles, title=title)
+
+    def explanation(
+        self, query: Any, hit: Hit | int, why: Evidence, *, title: str = ""
+    ) -> Image.Image:
+        """A picture of the evidence that `explain` gave for this query and hit."""
+        from PIL import Image
+
+        from dinosearch.search.explanation import Panel, draw_explanation
+
+        item = self.item(_id_of(hit))
+        stored = lambda number: (self.item(number), self.thumbnail(number))  # noqa: E731
+        asked = Image.fromarray(self._queries.pixels(query, stored)[0])
+        try:
+            found = Image.fromarray(self.pixels(item.path, max_side=1024)[0])
+        except (InvalidInput, PictureRefused):
+            # Its file is gone or broken, but the index holds a small picture of it.
+            found = Image.fromarray(self._queries.pixels(item.id, stored)[0])
+        return draw_explanation(
+            Panel(asked, why.query_grid, why.query_heat, "query"),
+            Panel(found, why.grid, why.heat, os.path.basename(item.path)),
+            why,
+            title=title,
+        )
 
     def info(self) -> dict[str, Any]:
         """Facts about the index: items, encoder, recall, bytes and more."""

@@ -10,7 +10,9 @@ from dinosearch.cli.output import document, index_option, json_option, line, not
 from dinosearch.errors import InvalidInput
 
 
-class _Numbers(click.ParamType[tuple[float, ...]]):
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Four numbers with commas between them."""
+
     name = "X0,Y0,X1,Y1"
 
     def convert(
@@ -31,7 +33,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
 @index_option
 @click.option("-k", default=10, show_default=True, help="How many, 1 to 1000.")
 @click.option("--combine", type=click.Choice(["mean", "any"]), default="mean", show_default=True)
-@click.option("--region", type=_Numbers(), help="The part that is looked for, in pixels.")
+@click.option("--region", type=Numbers(), help="The part that is looked for, in pixels.")
 @click.option("--mask", type=click.Path(), metavar="FILE", help="The part, white on black.")
 @click.option(
     "--where",

@@ -20,12 +20,12 @@ TILE = 232
 COLUMNS = 5
 _GAP = 14
 _CAPTION = 40
-_PAPER = (250, 250, 248)
-_INK = (28, 30, 33)
-_PALE = (112, 116, 122)
+PAPER = (250, 250, 248)
+INK = (28, 30, 33)
+PALE = (112, 116, 122)
 # Orange for what was asked, blue for what was found: told apart by every kind of eye.
 _ASKED = (230, 97, 0)
-_FOUND = (26, 95, 180)
+FOUND = (26, 95, 180)
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def tile_of_query(
         elif bounds is None:
             mask = _painted(region, full_size, view, picture.size)
         else:
-            box = _scaled(bounds, scale_x, scale_y)
+            box = scaled(bounds, scale_x, scale_y)
     return Tile(picture, ("query",), box, mask)
 
 
 def tile_of_hit(rank: int, hit: Hit, thumbnail: bytes, item: Item) -> Tile:
     """A hit as a tile, from its JPEG thumbnail."""
     picture = Image.open(BytesIO(thumbnail)).convert("RGB")
-    box = hit.box and _scaled(hit.box, picture.width / item.width, picture.height / item.height)
+    box = hit.box and scaled(hit.box, picture.width / item.width, picture.height / item.height)
     name = basename(hit.path).encode(errors="replace").decode()
     labels = f"  {', '.join(hit.labels)}" if hit.labels else ""
     return Tile(picture, (f"{rank}.  {hit.score:.3f}{labels}", name), box)
@@ -76,17 +76,17 @@ def draw_sheet(queries: Sequence[Tile], hits: Sequence[Tile], *, title: str = ""
     columns = max(columns, 3)
     head = 44 if title else _GAP
     step_x, step_y = TILE + _GAP, TILE + _CAPTION + _GAP
-    sheet = Image.new("RGB", (_GAP + columns * step_x, head + len(rows) * step_y + _GAP), _PAPER)
+    sheet = Image.new("RGB", (_GAP + columns * step_x, head + len(rows) * step_y + _GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
-        draw.text((_GAP, 12), title, fill=_INK, font=_font(19))
+        draw.text((_GAP, 12), title, fill=INK, font=font(19))
     queries_rows = -(-len(queries) // COLUMNS)
     for number, row in enumerate(rows):
-        colour = _ASKED if number < queries_rows else _FOUND
+        colour = _ASKED if number < queries_rows else FOUND
         for column, tile in enumerate(row):
             _draw_tile(sheet, draw, tile, _GAP + column * step_x, head + number * step_y, colour)
     if not hits:
-        draw.text((_GAP, sheet.height - 30), "nothing found", fill=_PALE, font=_font(15))
+        draw.text((_GAP, sheet.height - 30), "nothing found", fill=PALE, font=font(15))
     return sheet
 
 
@@ -109,7 +109,7 @@ def _draw_tile(
     left, top = x + (TILE - size[0]) // 2, y + (TILE - size[1]) // 2
     sheet.paste(picture, (left, top))
     if tile.box is not None:
-        box = _scaled(tile.box, size[0] / tile.picture.width, size[1] / tile.picture.height)
+        box = scaled(tile.box, size[0] / tile.picture.width, size[1] / tile.picture.height)
         corners = [left + box.x0, top + box.y0]
         # In a panorama a box may be thinner than a pixel of the tile.
         corners += [max(corners[0], left + box.x1 - 1), max(corners[1], top + box.y1 - 1)]
@@ -120,9 +120,9 @@ def _draw_tile(
     for number, line in enumerate(tile.lines):
         draw.text(
             (x, y + TILE + 4 + number * 17),
-            _shortened(line, TILE, _font(14 if number == 0 else 12)),
-            fill=_INK if number == 0 else _PALE,
-            font=_font(14 if number == 0 else 12),
+            shortened(line, TILE, 14 if number == 0 else 12),
+            fill=INK if number == 0 else PALE,
+            font=font(14 if number == 0 else 12),
         )
 
 
@@ -131,7 +131,7 @@ def _tinted(
 ) -> Image.Image:
     """The picture with what the mask leaves out faded, and the rest tinted."""
     shape = Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)
-    faded = Image.blend(picture, Image.new("RGB", picture.size, _PAPER), 0.55)
+    faded = Image.blend(picture, Image.new("RGB", picture.size, PAPER), 0.55)
     tinted = Image.blend(picture, Image.new("RGB", picture.size, colour), 0.25)
     return Image.composite(tinted, faded, shape)
 
@@ -143,7 +143,7 @@ def _painted(
     grid, _ = grid_for(view, *full_size)
     mask = np.zeros((size[1], size[0]), dtype=bool)
     for row, col in region.patches:
-        box = _scaled(
+        box = scaled(
             grid.box_of_cells(row, col, row + 1, col + 1),
             size[0] / full_size[0],
             size[1] / full_size[1],
@@ -152,20 +152,26 @@ def _painted(
     return mask
 
 
-def _scaled(box: Box, sx: float, sy: float) -> Box:
+def scaled(box: Box, sx: float, sy: float) -> Box:
+    """The box in a picture that is `sx` times as wide and `sy` times as high."""
     return Box(box.x0 * sx, box.y0 * sy, box.x1 * sx, box.y1 * sy)
 
 
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """`text`, its middle replaced by dots until it is at most `width` pixels long."""
+def shortened(text: str, width: int, size: int) -> str:
+    """`text`, its middle replaced by dots until it is at most `width` pixels long.
+
+    `size` is that of the font it is drawn with.
+    """
     text = "".join(c if c.isprintable() else "?" for c in text)
-    if font.getlength(text) <= width:
+    drawn = font(size)
+    if drawn.getlength(text) <= width:
         return text
     keep = len(text)
-    while keep > 4 and font.getlength(text[: keep // 2] + "…" + text[-(keep // 2) :]) > width:
+    while keep > 4 and drawn.getlength(text[: keep // 2] + "…" + text[-(keep // 2) :]) > width:
         keep -= 1
     return text[: keep // 2] + "…" + text[-(keep // 2) :]
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all that is drawn, `size` pixels high."""
     return ImageFont.load_default(size)

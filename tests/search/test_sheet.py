@@ -42,7 +42,7 @@ def test_the_boxes_of_query_and_hit_lie_where_they_should(index):
     below = y + sheet.TILE + sheet._CAPTION + sheet._GAP
     expected = [x + 2 * PATCH * share, below + 6 * PATCH * share]
     expected += [x + 4 * PATCH * share, below + 8 * PATCH * share]
-    assert where(drawn, sheet._FOUND) == pytest.approx(expected, abs=3)
+    assert where(drawn, sheet.FOUND) == pytest.approx(expected, abs=3)
 
 
 def test_a_mask_and_patches_are_tinted_and_the_rest_faded(index):
@@ -55,7 +55,7 @@ def test_a_mask_and_patches_are_tinted_and_the_rest_faded(index):
         upper = drawn[sheet._GAP + 20, sheet._GAP + 20]
         lower = drawn[sheet._GAP + sheet.TILE - 20, sheet._GAP + 20]
         assert upper == pytest.approx(np.array(sheet._ASKED) * 0.25, abs=2)
-        assert lower == pytest.approx(np.array(sheet._PAPER) * 0.55, abs=2)
+        assert lower == pytest.approx(np.array(sheet.PAPER) * 0.55, abs=2)
 
 
 def test_a_sheet_of_stored_pictures_with_hostile_names_and_of_nothing(index, tmp_path):
