@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dinosearch.indexing import Progress as AddProgress
     from dinosearch.opening import create, verify
     from dinosearch.opening import open_index as open
+    from dinosearch.pca import PcaMap
     from dinosearch.scoring import knee
     from dinosearch.search.evidence import Evidence
     from dinosearch.search.queries import Query
@@ -40,6 +41,7 @@ _HOMES = {
     "Hit": ("dinosearch.search.question", "Hit"),
     "ImageIndex": ("dinosearch.image_index", "ImageIndex"),
     "Item": ("dinosearch.storage.catalog", "Item"),
+    "PcaMap": ("dinosearch.pca", "PcaMap"),
     "PatchGrid": ("dinosearch.geometry", "PatchGrid"),
     "Query": ("dinosearch.search.queries", "Query"),
     "Region": ("dinosearch.geometry", "Region"),
@@ -64,6 +66,7 @@ __all__ = [
     "ImageIndex",
     "Item",
     "PatchGrid",
+    "PcaMap",
     "Query",
     "Region",
     "create",

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +45,8 @@ from dinosearch.storage.writer import MIN_FREE, Writer
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from dinosearch.pca import PcaMap
 
 
 class ImageIndex:
@@ -305,6 +308,21 @@ class ImageIndex:
         if of not in ("query", "hit"):
             raise InvalidInput(f"of is {of!r}: use query or hit")
         return self._searcher.explain_patch(query, _id_of(hit), patch, of_query=of == "query")
+
+    def pca(self, query: Any, *, with_hits: Sequence[Any] = ()) -> PcaMap:
+        """What the model sees: the first three principal components of patches, as colours.
+
+        `query` as in `search`. With hits (or ids, or further pictures) the basis is fitted to
+        all of them together, so that equal colours mean equal things; their maps are the
+        `others` of the map. Raises what `search` raises.
+        """
+        from dinosearch.pca import pca_maps
+
+        shown = self._searcher.features(
+            [query, *(one.id if isinstance(one, Hit) else one for one in with_hits)]
+        )
+        first, *others = pca_maps([(one.patches, one.grid) for one in shown])
+        return replace(first, others=tuple(others))
 
     # -- looking ---------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ LAYERS = {
     "scoring": 1,
     "indexing": 2,
     "search": 2,
+    "pca": 2,
     "image_index": 3,
     "opening": 3,
     "evaluation": 4,

@@ -18,6 +18,7 @@ _COMMANDS = {
     "index": ("indexing", "Add new pictures, update changed ones, skip the rest."),
     "search": ("search", "Find pictures that look like a picture, or hold a part of it."),
     "explain": ("explain", "Show why a picture answers: heat map, matched patches, box."),
+    "pca": ("pca", "Show what the model sees: patches as colours, on one basis."),
     "serve": ("serve", "Open the web page and the HTTP API of an index."),
     "info": ("care", "Facts about an index."),
     "failures": ("care", "List the files that did not become items, with the reason."),

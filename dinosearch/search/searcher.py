@@ -105,6 +105,15 @@ class Searcher:
             ),
         )
 
+    def features(self, queries: Sequence[Any]) -> list[QueryPicture]:
+        """The features of what is asked with, patches and all, of one generation."""
+        asked = self._queries.encoded(queries, None)
+        return self._reader.ask(
+            lambda snapshot, catalog: _features(
+                Engine(snapshot, catalog, self._view), asked, with_patches=True
+            )
+        )
+
     def _explain(
         self,
         query: Any,
