@@ -73,7 +73,6 @@ export class Answers {
       state,
       records: await Promise.all(state.q.map((q) => this.screen.record(q))),
       folder: app.info?.index?.folder ?? "",
-      hidden: this.answer?.hidden,
       say: app.flash,
     };
   }
@@ -126,7 +125,7 @@ export class Answers {
     screen.page(answer.cursor);
     screen.busy(false);
     screen.heading.textContent = text.search.results;
-    screen.tools.replaceChildren(this.chosen, this.evidence.legend.root, this.heatAll, h("div.menu-home", null, this.export));
+    screen.tools.replaceChildren(this.chosen, this.evidence.legend.root, this.evidence.reading, this.heatAll, h("div.menu-home", null, this.export));
     screen.empty.hidden = answer.hits.length > 0;
     if (!answer.hits.length) nothingFound(screen.empty, state, (patch) => screen.go(patch));
     const { query, queries, region, position } = this.body;
@@ -147,7 +146,10 @@ export class Answers {
     const whole = screen.state.mode !== "image" && this.body.mode === "image";
     screen.app.say(text.search.status({ ...answer, shown: ids.length, whole }) + recall);
     screen.app.offer(
-      h("a.button.jump", { href: "#results-title" }, text.search.jump),
+      button(text.search.jump, { class: "jump" }, () => {
+        screen.heading.scrollIntoView();
+        screen.heading.focus({ preventScroll: true });
+      }),
       answer.approximate &&
         button(text.search.makeExact, { id: "make-exact", sign: "exact" }, () => {
           this.against = ids;

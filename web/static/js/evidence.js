@@ -15,7 +15,7 @@ export class Evidence {
   constructor(wall, { asked, most }) {
     Object.assign(this, { wall, asked, most, question: null, found: new Map(), kept: false, over: null });
     this.reading = h("span.reading");
-    this.legend = new Legend(text.results.legend, this.reading);
+    this.legend = new Legend(text.results.legend);
     this.legend.root.title = text.results.legendTip;
     this.visible = new Set();
     this.watcher = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "200px" });
@@ -68,7 +68,6 @@ export class Evidence {
     this.resizer.disconnect();
   }
 
-  /** A new answer: `question` is the part of POST /explain that all its pictures share. */
   start(question, hits) {
     this.stop();
     this.question = question;

@@ -41,19 +41,8 @@ export function markedPart(state, records) {
 
 const corpusId = (record) => record.image_id ?? null;
 
-function unsaid(state, part, hidden) {
-  const words = text.export.unsaid;
-  const marked = part.box || part.patches;
-  return [
-    state.mode === "both" && marked && words.both,
-    state.pos && marked && words.position,
-    state.min !== null && words.min(state.min),
-    state.dup === "hide" && hidden?.duplicates > 0 && words.dedupe,
-  ].filter(Boolean);
-}
-
 /** The command that asks the same, or null when it has no words for what is marked. */
-export function asCommand({ state, records, folder, hidden }) {
+export function asCommand({ state, records, folder }) {
   const part = markedPart(state, records);
   if (part.patches) return null;
   const files = records.filter((one) => corpusId(one) === null).map((one) => (one.name.startsWith("-") ? `./${one.name}` : one.name));
@@ -61,30 +50,37 @@ export function asCommand({ state, records, folder, hidden }) {
   const words = ["dinosearch", "search", ...files, ...ids, "--in", folder, "-k", String(state.k)];
   if (records.length > 1) words.push("--combine", state.combine);
   if (part.box) words.push("--region", part.box.join(","));
+  if (part.box && state.mode === "both") words.push("--weight", String(state.w));
+  if (part.box && state.pos) words.push("--position");
   for (const filter of state.f) words.push(`--where=${filter}`);
+  if (state.min !== null) words.push(`--min-score=${state.min}`);
+  if (state.dup === "hide") words.push("--distinct");
   if (state.exact) words.push("--exact");
-  const notes = unsaid(state, part, hidden).map((note) => `# ${note}\n`);
-  return notes.join("") + words.map(shellWord).join(" ");
+  return words.map(shellWord).join(" ");
 }
 
-export function asPython({ state, records, folder, hidden }) {
+export function asPython({ state, records, folder }) {
   const part = markedPart(state, records);
+  const marked = part.box || part.patches;
   const queries = records.map((one) => (corpusId(one) === null ? pythonText(one.name) : String(corpusId(one))));
   const given = [
     queries.length === 1 ? queries[0] : `[${queries.join(", ")}]`,
     `k=${state.k}`,
     part.box && `region=(${part.box.join(", ")})`,
     part.patches && `region=[${part.patches.map(([r, c]) => `(${r}, ${c})`).join(", ")}]`,
+    marked && state.mode === "both" && `weight=${state.w}`,
+    marked && state.pos && "position=True",
     state.f.length > 0 && `where=[${state.f.map(pythonText).join(", ")}]`,
     records.length > 1 && `combine=${pythonText(state.combine)}`,
+    state.min !== null && `min_score=${state.min}`,
+    state.dup === "hide" && "distinct=True",
     state.exact && "exact=True",
   ].filter(Boolean);
   return [
     "import dinosearch",
     "",
     `with dinosearch.open(${pythonText(folder)}) as index:`,
-    ...unsaid(state, part, hidden).map((note) => `    # ${note}`),
-    `    hits = index.search(${given.join(", ")})`,
+    `    hits = index.answer(${given.join(", ")}).hits`,
     "",
   ].join("\n");
 }

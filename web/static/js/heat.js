@@ -85,13 +85,14 @@ export function paint(canvas, map, range, scale = 1) {
 
 /** The colours, which app.css draws as on middle grey, with the numbers at their ends. */
 export class Legend {
-  constructor(words, ...more) {
+  constructor(words) {
     this.ends = [h("span"), h("span")];
-    this.root = h("div.legend", { hidden: true }, h("span.vh", null, words), this.ends[0], h("span.ramp"), this.ends[1], ...more);
+    this.root = h("div.legend.off", null, h("span.vh", null, words), this.ends[0], h("span.ramp"), this.ends[1]);
   }
 
   show(range) {
-    this.root.hidden = !range;
+    // Unseen, it keeps its place: cards that moved from under the pointer would hide it again.
+    this.root.classList.toggle("off", !range);
     if (range) this.ends.forEach((end, i) => (end.textContent = range[i].toFixed(2)));
   }
 }

@@ -83,8 +83,7 @@ function problem(purpose, error, { actions = [], note = "" } = {}) {
       h("p.title", null, fault.title),
       fault.detail && h("p", null, fault.detail),
       note && h("p", null, note),
-      fault.errors.length > 0 &&
-        h("ul", null, fault.errors.map((one) => h("li", null, h("code", null, one.pointer ?? ""), " ", one.detail ?? ""))),
+      h("ul", null, fault.errors.filter((one) => one.detail !== fault.detail).map((one) => h("li", null, h("code", null, one.pointer), " ", one.detail))),
       h(
         "div.actions",
         null,

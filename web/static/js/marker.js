@@ -73,7 +73,6 @@ export class Marker {
       else this.canvas.style.cursor = "";
       return;
     }
-    // Coalesced events keep a fast brush from leaving gaps of its own.
     const cell = this.cellOf(event);
     const { drag } = this;
     if (cell[0] === drag.last[0] && cell[1] === drag.last[1] && (drag.moved || this.tool !== "rect")) return;

@@ -136,7 +136,7 @@ export class QueryPanel {
 
   combine() {
     const words = text.query;
-    return h("div.group", null, choices(words.combine, [["mean", words.mean, words.meanTip], ["any", words.any, words.anyTip]], "combine", (combine) => this.commit({ combine })), h("p.hint", null, words.oneForRegion));
+    return h("div.group", null, choices(words.combine, [["mean", words.mean], ["any", words.any]], "combine", (combine) => this.commit({ combine })), h("p.hint", null, words.oneForRegion));
   }
 
   modes() {
@@ -324,8 +324,8 @@ function choices(label, options, name, run) {
   return h(
     "div.segments",
     { role: "group", "aria-label": label },
-    options.map(([value, words, tip]) =>
-      button(words, { id: `${name}-${value}`, title: tip, "aria-pressed": "false", data: { choice: name, value } }, () => run(value)),
+    options.map(([value, words]) =>
+      button(words, { id: `${name}-${value}`, "aria-pressed": "false", data: { choice: name, value } }, () => run(value)),
     ),
   );
 }

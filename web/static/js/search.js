@@ -135,7 +135,6 @@ class Search {
     return this.app.navigate(`/${formatState({ ...this.state, ...patch })}`, { replace });
   }
 
-  /** Show in the URL what is being dragged, without asking for it. */
   draft(patch) {
     this.drafted = { ...this.drafted, ...patch };
     this.writeDraft ??= debounce(() => {

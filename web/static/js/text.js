@@ -138,9 +138,7 @@ export const text = {
     strip: "Query pictures",
     combine: "How several pictures count",
     mean: "Like all (mean)",
-    meanTip: "The mean of the scores",
     any: "Like any (best)",
-    anyTip: "The best of the scores",
     oneForRegion: "A part can be marked when there is one picture.",
     mode: "What is looked for",
     image: "Whole image",
@@ -186,7 +184,7 @@ export const text = {
     legend: "Colours from the lowest to the highest cosine: ",
     legendTip: "Cosine of each patch with the best of the marked patches; one scale for all cards",
     reading: (value) => `cosine ${value.toFixed(3)}`,
-    unseen: "outside the model's crop",
+    unseen: "not seen",
     noHeat: (why) => `No heat map: ${why}`,
   },
 
@@ -241,12 +239,6 @@ export const text = {
     python: "Copy as Python",
     noCommand: "The command line has no words for painted patches.",
     saved: (count) => `Saved ${many(count, "row")}.`,
-    unsaid: {
-      both: "not said here: the page weighs the region against the whole picture",
-      position: "not said here: position matters",
-      min: (score) => `not said here: least score ${score}`,
-      dedupe: "not said here: exact copies are folded into one",
-    },
   },
 
   keys: {
@@ -254,7 +246,7 @@ export const text = {
     close: "Close",
     letters: "Single letters act as commands",
     groups: [
-      ["Everywhere", [["?", "this list"], ["Tab", "to the next part of the page"], ["Esc", "close, or clear the marked part"]]],
+      ["Everywhere", [["?", "this list"], ["Esc", "close, or clear the marked part"]]],
       [
         "Query picture",
         [
@@ -264,15 +256,15 @@ export const text = {
           ["+ -", "brush size"],
           ["Alt", "held while painting: erase"],
           ["Enter", "a rectangle in the middle"],
-          ["← ↑ → ↓", "move the rectangle, or the cursor"],
-          ["Shift+← ↑ → ↓", "resize the rectangle"],
+          ["Arrows", "move the rectangle, or the cursor"],
+          ["Shift+Arrows", "resize the rectangle"],
           ["Space", "mark or unmark patches"],
         ],
       ],
       [
         "Result cards",
         [
-          ["← ↑ → ↓", "to the next card"],
+          ["Arrows", "to the next card"],
           ["Home End", "first and last card"],
           ["Enter", "search by this"],
           ["Shift+Enter A", "add to the query"],
@@ -285,9 +277,9 @@ export const text = {
       [
         "Compare and picture page",
         [
-          ["← ↑ → ↓", "move over the patches, or the picture"],
+          ["Arrows", "move over the patches, or the picture"],
           ["Enter", "where this patch is found"],
-          ["Shift+← ↑ → ↓", "move the picture"],
+          ["Shift+Arrows", "move the picture"],
           ["+ - 0", "larger, smaller, whole"],
           ["[ ]", "previous and next result"],
           ["G", "patch grid (picture page)"],

@@ -121,7 +121,7 @@ export class ZoomView {
   }
 
   wheel(event) {
-    // At rest the wheel scrolls the page past the picture, unless it is held to zoom.
+    // A whole picture cannot get smaller: the wheel then scrolls the page.
     if (event.deltaY > 0 && this.view.scale === 1) return;
     event.preventDefault();
     const [px, py] = this.place(event);
