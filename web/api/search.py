@@ -69,7 +69,7 @@ def search(parameters: Parameters, body: SearchRequest) -> Any:
     embedded = _since(started)
     lane: Lane = "quick" if region is None else "scan"
     answer = services().workshop.do(lane, lambda: _find(served, asked, region, body))
-    return _reply(served, answer, body, embedded, _since(started))
+    return _reply(served, answer, body, asked, embedded, _since(started))
 
 
 def _queries(body: SearchRequest) -> list[Any]:
@@ -109,6 +109,7 @@ def _reply(
     served: Served,
     answer: Answer,
     body: SearchRequest,
+    asked: list[Asked],
     embedded: float,
     total: float,
 ) -> SearchReply:
@@ -141,7 +142,7 @@ def _reply(
         query_patches=answer.region_patches,
         query_grid=(answer.grid.rows, answer.grid.cols) if answer.grid else None,
         query_crop=crop_of(answer.grid) if answer.grid else None,
-        knee_rank=_knee(hits, offset),
+        knee_rank=_knee(hits, asked, offset),
         approximate=not answer.exact,
         nprobe=answer.nprobe,
         cursor=_cursor(reached) if more and reached + body.k <= 10_000 else None,
@@ -163,9 +164,17 @@ def _matched(hit: Hit, answer: Answer) -> Matched | None:
     return Matched(patches=answer.region_patches, box=box)
 
 
-def _knee(hits: list[Hit], offset: int) -> int | None:
-    """Of the first page: where the scores fall off is seen from the top."""
-    return None if offset else knee([hit.score for hit in hits])
+def _knee(hits: list[Hit], asked: list[Asked], offset: int) -> int | None:
+    """Of the first page: where the scores fall off is seen from the top.
+
+    A picture of the index finds itself first; that the next scores less says nothing.
+    """
+    if offset:
+        return None
+    own = {one.query for one in asked}
+    itself = int(bool(hits) and hits[0].id in own)
+    rank = knee([hit.score for hit in hits[itself:]])
+    return rank and rank + itself
 
 
 @route(
