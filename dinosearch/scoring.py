@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +15,16 @@ def similarities(query: NDArray[np.float32], tokens: NDArray[np.floating]) -> ND
     `query` [m, Dp] and `tokens` [P, Dp] have unit rows.
     """
     # One picture at a time: its single-precision copy and the scores stay in the cache.
-    cosines: NDArray[np.float32] = query @ tokens.astype(np.float32).T
-    return cosines
+    torch = sys.modules.get("torch")
+    if torch is None:
+        cosines: NDArray[np.float32] = query @ tokens.astype(np.float32).T
+        return cosines
+    # It widens and multiplies three times as fast as numpy, but takes seconds to load: so
+    # those have it who needed it anyway, to encode.
+    with torch.inference_mode():
+        ready = torch.from_numpy(np.require(tokens, requirements=["C", "W"])).float()
+        product: NDArray[np.float32] = (torch.from_numpy(query) @ ready.T).numpy()
+    return product
 
 
 def maxsim(
