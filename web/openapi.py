@@ -130,6 +130,8 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     elif operation.reply is not None:
         schema = schemas.of(operation.reply, "serialization")
         found[str(operation.status)]["content"] = {"application/json": {"schema": schema}}
+    if operation.also is not None:
+        found[str(operation.status)]["content"][operation.also] = {"schema": {}}
     kinds = [*_ALWAYS, *operation.problems]
     if operation.body is not None or operation.method not in ("GET", "HEAD"):
         kinds += _WITH_BODY

@@ -182,7 +182,7 @@ def _unless_known(reply: JobsReply | JobRecord) -> Response:
     return response
 
 
-@route("GET", "/failures", parameters=FailuresParameters, reply=FailuresReply)
+@route("GET", "/failures", parameters=FailuresParameters, reply=FailuresReply, also="text/csv")
 def list_failures(parameters: FailuresParameters) -> Any:
     """Files that did not become pictures of the index, and why.
 

@@ -20,7 +20,7 @@ class Operation:
     """A method of a route.
 
     `parameters` and `body` are what is taken, `reply` what is given: a model, or the media
-    type of something that is none. `multipart` names the field of a file that may come
+    type of something that is none; `also` a media type that may be given instead. `multipart` names the field of a file that may come
     instead of a JSON body. `problems` are the types it may end with besides those that any
     request may.
     """
@@ -34,6 +34,7 @@ class Operation:
     body: Any
     multipart: str | None
     reply: type[BaseModel] | str | None
+    also: str | None
     status: int
     problems: tuple[str, ...]
     view: Callable[..., Response]
@@ -50,6 +51,7 @@ def route(
     parameters: type[Parameters] = Parameters,
     body: Any = None,
     multipart: str | None = None,
+    also: str | None = None,
     status: int = 200,
     problems: tuple[str, ...] = (),
 ) -> Callable[[View], View]:
@@ -93,6 +95,7 @@ def route(
                 body,
                 multipart,
                 reply,
+                also,
                 status,
                 problems,
                 answer,
