@@ -20,9 +20,9 @@ class Operation:
     """A method of a route.
 
     `parameters` and `body` are what is taken, `reply` what is given: a model, or the media
-    type of something that is none; `also` a media type that may be given instead. `multipart` names the field of a file that may come
-    instead of a JSON body. `problems` are the types it may end with besides those that any
-    request may.
+    type of something that is none; `also` a media type that may be given instead.
+    `multipart` names the field of a file that may come instead of a JSON body. `problems`
+    are the types it may end with besides those that any request may.
     """
 
     method: str
