@@ -499,6 +499,14 @@ class ImageIndex:
         self.share_encoder(encoder)
         return encoder
 
+    def prepare(self) -> None:
+        """Load now what the first questions would wait for, the encoder among it.
+
+        Raises `EncoderUnavailable`, `UnusableIndex`.
+        """
+        self._searcher.prepare()
+        _ = self.encoder
+
     def share_encoder(self, encoder: Encoder) -> None:
         """Use an encoder that is loaded already. Raises `EncoderMismatch` for another one."""
         self._check_encoder(encoder)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dinosearch import AddProgress, DinoSearchError
-from dinosearch.errors import IndexLocked
+from dinosearch.errors import IndexLocked, InvalidInput
 
-from .problems import Problem
+from .problems import Problem, of_trouble
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Jobs:
             job.message = "another process is writing to this index: try again when it is done"
         except DinoSearchError as error:
             log.error("job %d: %s", job.id, error)
-            job.message = str(error)
+            job.message = _in_words(error)
         except Exception:
             log.exception("job %d", job.id)
             job.message = "an error that should not happen; the server's log has it"
@@ -191,3 +191,10 @@ class Jobs:
         job.say(job.message or state)
         with self._lock:
             job.state, job.ended_at = state, time.time()
+
+
+def _in_words(error: DinoSearchError) -> str:
+    """Why a job failed, without the paths that the core's messages hold."""
+    if isinstance(error, InvalidInput):
+        return "a folder is gone, or is not as it was asked for; the server's log says more"
+    return of_trouble(error).detail

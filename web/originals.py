@@ -69,6 +69,15 @@ def open_original(item: Item, roots: list[Root]) -> BinaryIO | None:
     return None
 
 
+def is_open_to_view(item: Item, roots: list[Root]) -> bool:
+    """Whether the picture's file is there and lies under one of the roots."""
+    file = open_original(item, roots)
+    if file is None:
+        return False
+    file.close()
+    return True
+
+
 def _real_path(handle: int, path: str) -> str:
     """Where an open file lies; of its name alone where the system does not tell."""
     try:

@@ -89,6 +89,9 @@ TYPES: dict[str, ProblemType] = {
         "JPEG, PNG, WebP, GIF, AVIF, TIFF, JPEG 2000, BMP and a few more are; HEIC where the"
         " server has pi-heif.",
     ),
+    "bad-range": ProblemType(
+        416, "The file has no such part", "`Content-Range` says how long it is."
+    ),
     "unreadable-image": ProblemType(
         422, "The picture cannot be decoded", "It is damaged, or the detail says what it is."
     ),
@@ -174,7 +177,7 @@ def install(app: Flask) -> None:
 def of_validation(error: ValidationError) -> Problem:
     """What pydantic found wrong with a body or with parameters."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    errors = [(_pointer(one["loc"]), one["msg"]) for one in found]
+    errors = [(_pointer(one["loc"], one["type"]), one["msg"]) for one in found]
     if found[0]["type"] == "json_invalid":
         return Problem("invalid-request", f"the body is not JSON: {found[0]['msg']}")
     kind = "missing-field" if all(o["type"] == "missing" for o in found) else "invalid-request"
@@ -182,9 +185,14 @@ def of_validation(error: ValidationError) -> Problem:
     return Problem(kind, f"{where or 'the body'}: {what}", errors=errors)
 
 
-def _pointer(place: Sequence[str | int]) -> str:
-    # Names of the branches of a union are pydantic's, not the client's.
-    parts = [str(p) for p in place if not str(p)[:1].isupper() and "[" not in str(p)]
+def _pointer(place: Sequence[str | int], kind: str) -> str:
+    # Names of the branches of a union are pydantic's; of a field that is not known, the client's.
+    last = len(place) - 1 if kind == "extra_forbidden" else None
+    parts = [
+        str(part)
+        for number, part in enumerate(place)
+        if number == last or not (str(part)[:1].isupper() or "[" in str(part))
+    ]
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
@@ -207,6 +215,11 @@ def of_core(error: DinoSearchError) -> Problem:
     if isinstance(error, InvalidInput):
         return Problem("invalid-request", str(error))
     log.error("%s %s: %s", request.method, request.path, error)
+    return of_trouble(error)
+
+
+def of_trouble(error: DinoSearchError) -> Problem:
+    """What is wrong with the server rather than with what was asked of it."""
     if isinstance(error, EncoderUnavailable | EncoderMismatch):
         return Problem(
             "model-unavailable",
@@ -226,9 +239,12 @@ def of_core(error: DinoSearchError) -> Problem:
     return Problem("internal", "dinosearch could not answer; the server's log says why")
 
 
+_HTTP_KINDS = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 416: "bad-range"}
+
+
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
-    kind = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(status)
+    kind = _HTTP_KINDS.get(status)
     detail = error.description or HTTPStatus(status).phrase
     if isinstance(error, RequestEntityTooLarge):
         detail = "the request is larger than this server takes"

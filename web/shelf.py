@@ -60,15 +60,15 @@ class Shelf:
         return self._served[name]
 
     def warm_up(self) -> None:
-        """Load the encoders: each once, however many indexes were made with it."""
+        """Load what first requests would wait for; each encoder once for all its indexes."""
         loaded: dict[str, Encoder] = {}
         for served in self:
             key = served.index.fingerprint.digest
             try:
                 if key in loaded:
                     served.index.share_encoder(loaded[key])
-                else:
-                    loaded[key] = served.index.encoder
+                served.index.prepare()
+                loaded[key] = served.index.encoder
             except DinoSearchError as error:
                 log.error("%s: %s", served.name, error)
                 self.trouble = f"the encoder of {served.name} cannot be loaded"

@@ -30,16 +30,25 @@ STALE = 0.1
 
 
 class Background:
-    """Scores of random pairs, drawn when first asked for. For any number of threads."""
+    """Scores of random pairs, drawn when first asked for. For any number of threads.
+
+    `snapshot` is what they are drawn from; set it to the newest, so that no older one's
+    files are held.
+    """
 
     def __init__(self, snapshot: Snapshot, *, seed: int = 0) -> None:
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._grid = snapshot.segment(0).grid if snapshot.segment_rows else (0, 0)
         self.items = len(snapshot)
         self._seed = seed
         self._lock = threading.Lock()
         self._whole: NDArray[np.float32] | None = None
         self._parts: dict[bool, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def prepare(self) -> None:
+        """Draw and score the pairs now."""
+        self.of_whole(0)
+        self.of_region(0, 1, False)
 
     def serves(self, items: int) -> bool:
         """Whether it still stands for an index of so many items."""
@@ -51,7 +60,7 @@ class Background:
             return None
         with self._lock:
             if self._whole is None:
-                cls = self._snapshot.cls(self._draw(PICTURES, np.random.default_rng(self._seed)))
+                cls = self.snapshot.cls(self._draw(PICTURES, np.random.default_rng(self._seed)))
                 self._whole = np.sort((cls @ cls.T)[np.triu_indices(len(cls), 1)])
         return _percentile(self._whole, score)
 
@@ -66,7 +75,7 @@ class Background:
         return _percentile(np.sort(weight * parts + (1 - weight) * wholes), score)
 
     def _draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        alive = np.flatnonzero(self._snapshot.live)
+        alive = np.flatnonzero(self.snapshot.live)
         return np.sort(rng.choice(alive, min(count, len(alive)), replace=False))
 
     def _score_parts(self, position: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -81,18 +90,18 @@ class Background:
             left = int(rng.integers(0, cols - width + 1))
             cells = np.add.outer(np.arange(top, top + height) * cols, np.arange(left, left + width))
             places.append(np.stack(np.divmod(cells.ravel(), cols), axis=1))
-            tokens.append(self._snapshot.tokens(one)[cells.ravel()].astype(np.float32))
+            tokens.append(self.snapshot.tokens(one)[cells.ravel()].astype(np.float32))
         parts = np.concatenate(tokens)
         near = np.concatenate([nearby(place, rows, cols) for place in places]) if position else None
         found = np.empty((len(sources), len(targets)), dtype=np.float32)
         for column, other in enumerate(targets.tolist()):
             # All parts at once, so that a picture's tokens are taken in hand only once.
-            scores = similarities(parts, self._snapshot.tokens(other))
+            scores = similarities(parts, self.snapshot.tokens(other))
             if near is not None:
                 scores = np.where(near, scores, np.float32(-1))
             found[:, column] = scores.max(axis=1).reshape(len(sources), -1).mean(axis=1)
         pairs = sources[:, None] != targets[None]
-        whole = self._snapshot.cls(sources) @ self._snapshot.cls(targets).T
+        whole = self.snapshot.cls(sources) @ self.snapshot.cls(targets).T
         return found[pairs], whole[pairs]
 
 

@@ -59,6 +59,16 @@ class Searcher:
         }
         return replace(answer, timing_ms=timing)
 
+    def prepare(self) -> None:
+        """Do now what the first question would wait for."""
+
+        def work(snapshot: Snapshot, catalog: Catalog) -> None:
+            snapshot.cls_blocks()  # opened, and their checksums compared
+            self._background_of(snapshot).prepare()
+            _ = snapshot.vectors
+
+        self._reader.ask(work)
+
     def query(self, picture: Any, region: Any, *, max_pixels: int | None) -> Query:
         """A `Query` whose features of a window that shows `region` are at hand."""
         if not isinstance(picture, Query):
@@ -132,6 +142,7 @@ class Searcher:
         with self._lock:
             if self._background is None or not self._background.serves(len(snapshot)):
                 self._background = Background(snapshot)
+            self._background.snapshot = snapshot
             return self._background
 
 

@@ -13,10 +13,10 @@ from werkzeug.wsgi import wrap_file
 from dinosearch.errors import InvalidInput, PictureRefused
 
 from ..models import ImageRecord, ImagesParameters, ImagesReply, Parameters, ThumbParameters
-from ..originals import open_original, roots_of
+from ..originals import is_open_to_view, open_original, roots_of
 from ..problems import Problem
 from ..services import services
-from .queries import PREVIEW_SIDE, item_of, preview
+from .queries import PREVIEW_SIDE, item_of, preview_of_item
 from .routing import route
 from .views import crop_of, notes_of, summary_model, summary_of, text, thumb_of
 
@@ -69,9 +69,6 @@ def get_image(parameters: Parameters, image_id: int) -> Any:
     item = item_of(served, image_id)
     grid = served.index.grid(item)
     roots = roots_of(served.index, services().settings.roots)
-    original = open_original(item, roots)
-    if original is not None:
-        original.close()
     return ImageRecord(
         **summary_of(item),
         source=text(os.path.basename(item.source)),
@@ -87,7 +84,7 @@ def get_image(parameters: Parameters, image_id: int) -> Any:
         grid=(grid.rows, grid.cols),
         crop=crop_of(grid),
         preview=thumb_of(item, PREVIEW_SIDE),
-        file=f"/api/v1/images/{item.id}/file" if original is not None else None,
+        file=f"/api/v1/images/{item.id}/file" if is_open_to_view(item, roots) else None,
         copies=served.index.copies(item.id),
     )
 
@@ -113,7 +110,7 @@ def get_thumb(parameters: ThumbParameters, image_id: int) -> Response:
     item = item_of(served, image_id)
     tag = f"{item.sha256[:24]}-{parameters.s}"
     if parameters.s == PREVIEW_SIDE:
-        response = preview(served, item.path, tag)
+        response = preview_of_item(served, item)
     else:
         response = Response(mimetype="image/jpeg")
         response.set_etag(tag)
@@ -137,7 +134,7 @@ def get_thumb(parameters: ThumbParameters, image_id: int) -> Response:
     "GET",
     "/images/<int:image_id>/file",
     reply="application/octet-stream",
-    problems=("image-not-found",),
+    problems=("image-not-found", "bad-range"),
 )
 def get_file(parameters: Parameters, image_id: int) -> Response:
     """The picture's own file.

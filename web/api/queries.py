@@ -20,6 +20,7 @@ from ..models import (
     QueryRef,
     RegionMark,
 )
+from ..originals import is_open_to_view, roots_of
 from ..problems import Problem, of_picture
 from ..services import services
 from ..shelf import Served
@@ -236,15 +237,22 @@ def get_query_image(parameters: Parameters, query_id: str) -> Response:
     """
     served = services().shelf.get(parameters.index)
     if query_id.startswith("img-"):
-        item = item_of(served, _number(query_id))
-        tag, path = f"{item.sha256[:24]}-{PREVIEW_SIDE}", item.path
-    else:
-        upload = services().uploads.get(query_id)
-        tag, path = f"{upload.id}-{PREVIEW_SIDE}", str(upload.path)
-    return preview(served, path, tag)
+        return preview_of_item(served, item_of(served, _number(query_id)))
+    upload = services().uploads.get(query_id)
+    return _preview(served, str(upload.path), f"{upload.id}-{PREVIEW_SIDE}")
 
 
-def preview(served: Served, path: str, tag: str) -> Response:
+def preview_of_item(served: Served, item: Item) -> Response:
+    """A picture of the index as a JPEG for the page. Raises `Problem`."""
+    # A folder above it may have become a link that leads elsewhere.
+    if not is_open_to_view(item, roots_of(served.index, services().settings.roots)):
+        raise Problem(
+            "image-not-found", "the file is gone, or lies outside the folders that are served"
+        )
+    return _preview(served, item.path, f"{item.sha256[:24]}-{PREVIEW_SIDE}")
+
+
+def _preview(served: Served, path: str, tag: str) -> Response:
     """A picture file as a JPEG for the page, made in the workshop; kept by the browser."""
     response = Response(mimetype="image/jpeg")
     response.set_etag(tag)
