@@ -141,3 +141,63 @@ def test_sizes_and_fits():
         check_size(550)
     with pytest.raises(InvalidInput, match="crop, pad or squash"):
         check_fit("tiles")
+
+
+@given(width=SIDES, height=SIDES, data=st.data())
+def test_fractions_and_pixels_are_each_others_inverse(width, height, data):
+    x, y = (data.draw(st.floats(0, 0.9)) for _ in range(2))
+    w = data.draw(st.floats(0.05, 1 - x))
+    h = data.draw(st.floats(0.05, 1 - y))
+    box = Box.of_fractions(x, y, w, h, width=width, height=height)
+    assert box.fractions(width, height) == pytest.approx((x, y, w, h), abs=1e-5)
+    Region.parse(box)
+    assert box.x1 <= width
+    assert box.y1 <= height
+
+
+def test_fractions_worked_out_by_hand():
+    box = Box.of_fractions(0.25, 0.5, 0.5, 0.25, width=800, height=400)
+    assert box == (200, 200, 600, 300)
+    assert Box(200, 100, 600, 300).fractions(800, 400) == (0.25, 0.25, 0.5, 0.5)
+
+
+def test_a_hair_beyond_the_edge_is_the_edge_and_more_is_not():
+    box = Box.of_fractions(0.3, 0.3, 0.7000000001, 0.7, width=1000, height=500)
+    assert (box.x1, box.y1) == (1000, 500)
+    assert Box.of_fractions(0.5, 0, 0.51, 1, width=1000, height=500).x1 == pytest.approx(1010)
+
+
+@pytest.mark.parametrize(
+    ("fit", "width", "height", "window"),
+    [
+        # 1120 x 560 at 560: shown as it is, of which the middle half is seen.
+        ("crop", 1120, 560, (280, 0, 840, 560)),
+        ("crop", 560, 1120, (0, 280, 560, 840)),
+        ("crop", 280, 280, (0, 0, 280, 280)),
+        # 560 x 280 padded by 140 above and below: half as much again in picture pixels.
+        ("pad", 1120, 560, (0, -280, 1120, 840)),
+        ("pad", 560, 1120, (-280, 0, 840, 1120)),
+        ("squash", 1120, 560, (0, 0, 1120, 560)),
+        ("squash", 560, 1120, (0, 0, 560, 1120)),
+    ],
+)
+def test_the_window_is_what_the_grid_covers_of_the_picture(fit, width, height, window):
+    grid = View(560, fit=fit).grid(width, height)
+    assert grid.window == pytest.approx(window)
+    x, y, w, h = grid.window.fractions(width, height)
+    # A cell as an overlay is drawn from fractions, and as the model has it.
+    row, col = 17, 23
+    left, top = (x + col * w / grid.cols) * width, (y + row * h / grid.rows) * height
+    cell = grid.box_of_cells(row, col, row + 1, col + 1)
+    assert (cell.x0, cell.y0) == pytest.approx((left, top))
+
+
+def test_the_window_of_a_picture_that_is_no_multiple_of_the_size():
+    grid = View(56, fit="crop").grid(100, 75)  # 74 x 56 at 56, cut by 9 at the left
+    assert (grid.scaled_width, grid.left) == (74, 9)
+    assert grid.window == pytest.approx((900 / 74, 0, 6500 / 74, 75))
+
+
+def test_cells_that_do_not_fill_the_square_leave_the_rest_out_of_the_window():
+    grid = View(70, cell=16, fit="squash").grid(140, 140)
+    assert (grid.rows, grid.window) == (4, (0, 0, 128, 128))

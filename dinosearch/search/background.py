@@ -25,6 +25,8 @@ SOURCES, TARGETS = 24, 48
 WINDOW = 4
 """Side of such a part in patches: of the size that people mark."""
 
+TRIES = 20
+
 STALE = 0.1
 """A background serves until the index has grown or shrunk by this share."""
 
@@ -38,7 +40,6 @@ class Background:
 
     def __init__(self, snapshot: Snapshot, *, seed: int = 0) -> None:
         self.snapshot = snapshot
-        self._grid = snapshot.segment(0).grid if snapshot.segment_rows else (0, 0)
         self.items = len(snapshot)
         self._seed = seed
         self._lock = threading.Lock()
@@ -60,7 +61,9 @@ class Background:
             return None
         with self._lock:
             if self._whole is None:
-                cls = self.snapshot.cls(self._draw(PICTURES, np.random.default_rng(self._seed)))
+                snapshot = self.snapshot
+                drawn = _draw(snapshot, PICTURES, np.random.default_rng(self._seed))
+                cls = snapshot.cls(drawn)
                 self._whole = np.sort((cls @ cls.T)[np.triu_indices(len(cls), 1)])
         return _percentile(self._whole, score)
 
@@ -70,39 +73,52 @@ class Background:
             return None
         with self._lock:
             if position not in self._parts:
-                self._parts[position] = self._score_parts(position)
-        parts, wholes = self._parts[position]
+                rng = np.random.default_rng(self._seed)
+                self._parts[position] = _score_parts(self.snapshot, rng, position)
+            parts, wholes = self._parts[position]
         return _percentile(np.sort(weight * parts + (1 - weight) * wholes), score)
 
-    def _draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        alive = np.flatnonzero(self.snapshot.live)
-        return np.sort(rng.choice(alive, min(count, len(alive)), replace=False))
 
-    def _score_parts(self, position: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """float32 [pairs] twice: a part of one picture in another, and their wholes."""
-        rng = np.random.default_rng(self._seed)
-        sources, targets = self._draw(SOURCES, rng), self._draw(TARGETS, rng)
-        rows, cols = self._grid
-        height, width = min(WINDOW, rows), min(WINDOW, cols)
-        places, tokens = [], []
-        for one in sources.tolist():
-            top = int(rng.integers(0, rows - height + 1))
-            left = int(rng.integers(0, cols - width + 1))
-            cells = np.add.outer(np.arange(top, top + height) * cols, np.arange(left, left + width))
-            places.append(np.stack(np.divmod(cells.ravel(), cols), axis=1))
-            tokens.append(self.snapshot.tokens(one)[cells.ravel()].astype(np.float32))
-        parts = np.concatenate(tokens)
-        near = np.concatenate([nearby(place, rows, cols) for place in places]) if position else None
-        found = np.empty((len(sources), len(targets)), dtype=np.float32)
-        for column, other in enumerate(targets.tolist()):
-            # All parts at once, so that a picture's tokens are taken in hand only once.
-            scores = similarities(parts, self.snapshot.tokens(other))
-            if near is not None:
-                scores = np.where(near, scores, np.float32(-1))
-            found[:, column] = scores.max(axis=1).reshape(len(sources), -1).mean(axis=1)
-        pairs = sources[:, None] != targets[None]
-        whole = self.snapshot.cls(sources) @ self.snapshot.cls(targets).T
-        return found[pairs], whole[pairs]
+def _draw(snapshot: Snapshot, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """int64: positions of so many pictures, or of all there are, ascending."""
+    alive = np.flatnonzero(snapshot.live)
+    return np.sort(rng.choice(alive, min(count, len(alive)), replace=False))
+
+
+def _score_parts(
+    snapshot: Snapshot, rng: np.random.Generator, position: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """float32 [pairs] twice: a part of one picture in another, and their wholes."""
+    sources, targets = _draw(snapshot, SOURCES, rng), _draw(snapshot, TARGETS, rng)
+    rows, cols = snapshot.segment(0).grid
+    cut = [_cut(snapshot.tokens(one), rows, cols, rng) for one in sources.tolist()]
+    parts = np.concatenate([tokens for tokens, _ in cut])
+    near = np.concatenate([nearby(places, rows, cols) for _, places in cut]) if position else None
+    found = np.empty((len(sources), len(targets)), dtype=np.float32)
+    for column, other in enumerate(targets.tolist()):
+        # All parts at once, so that a picture's tokens are taken in hand only once.
+        scores = similarities(parts, snapshot.tokens(other))
+        if near is not None:
+            scores = np.where(near, scores, np.float32(-1))
+        found[:, column] = scores.max(axis=1).reshape(len(sources), -1).mean(axis=1)
+    pairs = sources[:, None] != targets[None]
+    whole = snapshot.cls(sources) @ snapshot.cls(targets).T
+    return found[pairs], whole[pairs]
+
+
+def _cut(
+    tokens: NDArray[np.float16], rows: int, cols: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """A part of a picture of `tokens` [rows * cols, Dp]: its tokens, and their (row, col)."""
+    height, width = min(WINDOW, rows), min(WINDOW, cols)
+    for _ in range(TRIES):
+        top = int(rng.integers(0, rows - height + 1))
+        left = int(rng.integers(0, cols - width + 1))
+        cells = np.add.outer(np.arange(top, top + height) * cols, np.arange(left, left + width))
+        part = tokens[cells.ravel()].astype(np.float32)
+        if part.any(axis=1).all():  # else it lies on padding, which nobody marks
+            break
+    return part, np.stack(np.divmod(cells.ravel(), cols), axis=1)
 
 
 def _percentile(ordered: NDArray[np.float32], score: float) -> float:
