@@ -161,7 +161,7 @@ def response_of(problem: Problem) -> Response:
     if kind.status >= 500:
         # A server that is busy or still loading is no news for its log.
         level = logging.ERROR if kind.status == 500 else logging.INFO
-        log.log(level, "%s %s: %s (%s)", request.method, request.path, problem, body["instance"])
+        log.log(level, "%s: %s (%s)", _asked(), problem, body["instance"])
     return response
 
 
@@ -214,7 +214,7 @@ def of_core(error: DinoSearchError) -> Problem:
         return of_picture(error)
     if isinstance(error, InvalidInput):
         return Problem("invalid-request", str(error))
-    log.error("%s %s: %s", request.method, request.path, error)
+    log.error("%s: %s", _asked(), error)
     return of_trouble(error)
 
 
@@ -261,5 +261,10 @@ def _of_http(error: HTTPException) -> Response:
 
 
 def _of_anything(error: Exception) -> Response:
-    log.exception("%s %s", request.method, request.path)
+    log.exception("%s", _asked())
     return response_of(Problem("internal", "an error that should not happen; it was logged"))
+
+
+def _asked() -> str:
+    """The request, for the log, in which no path may begin a line of its own."""
+    return f"{request.method} {request.path!a}"

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import math
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, current_app, redirect, request
 from limits import RateLimitItemPerMinute
@@ -96,10 +96,12 @@ class Guard:
     def _check_token(self) -> AnyResponse | None:
         if self._settings.token is None or request.path.startswith(OPEN) or self._has_bearer():
             return None
-        if hmac.compare_digest(request.cookies.get(COOKIE, ""), self.session):
+        if hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self.session.encode()):
             return None
         if request.method == "GET" and not request.path.startswith("/api/"):
-            return redirect(f"/login?next={request.path}")
+            # Quoted: a path may hold any character, and a link its whole question.
+            target = quote(request.full_path.removesuffix("?"), safe="/")
+            return redirect(f"/login?next={target}")
         raise Problem(
             "unauthorized",
             "the request carries no token, or a wrong one",

@@ -19,11 +19,11 @@ _HEAD = 44
 _FOOT = 58
 _RAMP = (180, 12)
 
-# Inferno at nine places (Smith and van der Walt, matplotlib, CC0); between them it is straight.
+# Inferno at nine even places (Smith and van der Walt, matplotlib, CC0), straight between them.
 _INFERNO = np.array(
     [
-        *((0, 0, 4), (36, 12, 79), (93, 18, 110), (147, 38, 103), (199, 62, 76)),
-        *((237, 105, 37), (252, 165, 10), (242, 230, 97), (252, 255, 164)),
+        *((0, 0, 4), (33, 12, 74), (87, 16, 110), (138, 34, 106), (188, 55, 84)),
+        *((228, 90, 49), (249, 142, 9), (249, 203, 53), (252, 255, 164)),
     ],
     dtype=np.float64,
 )
@@ -43,7 +43,7 @@ def draw_explanation(
 ) -> Image.Image:
     """RGB: the two panels, lines between the pairs, the box, and the scale of the colours."""
     low, high = evidence.range
-    high = max(high, low + 1e-6)
+    low = min(low, high - 0.02)  # maps of equal values would show their rounding
     sheet = Image.new("RGB", (3 * _GAP + 2 * SIDE, _HEAD + SIDE + _FOOT), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((_GAP, 12), shortened(title, 2 * SIDE, 18), fill=INK, font=font(18))

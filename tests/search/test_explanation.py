@@ -95,7 +95,7 @@ def test_colours_run_from_nothing_to_bright():
     heat = np.array([[0.0, 0.5, 1.0, np.nan]], dtype=np.float32)
     rgba = np.asarray(colours(heat, 0, 1), dtype=int)[0]
     assert rgba[0, 3] == 0 == rgba[3, 3]
-    assert rgba[1].tolist() == [199, 62, 76, round(255 * 0.85 * 0.25)]
+    assert rgba[1].tolist() == [188, 55, 84, round(255 * 0.85 * 0.25)]
     assert rgba[2].tolist() == [252, 255, 164, round(255 * 0.85)]
 
 

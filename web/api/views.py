@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from dinosearch import Box, Evidence, Item, PatchGrid, meaning_of
 
 from ..models import EvidenceReply, ImageSummary, Note, Rectangle
+
+LEAST_SPAN = 0.02
 
 
 def text(value: str) -> str:
@@ -74,10 +75,11 @@ def evidence_model(found: Evidence, scale: tuple[float, float]) -> EvidenceReply
 
 
 def scale_of(several: Iterable[Evidence]) -> tuple[float, float]:
-    """Lowest and highest cosine of some heat maps, so that they can be compared by eye."""
+    """Lowest and highest cosine of some heat maps, so that they can be compared by eye.
+
+    Never closer than `LEAST_SPAN`: maps of equal values would show their rounding.
+    """
     ranges = [one.range for one in several]
+    high = min(1.0, max((r[1] for r in ranges), default=1.0))
     low = min((r[0] for r in ranges), default=0.0)
-    high = max((r[1] for r in ranges), default=1.0)
-    if not math.isfinite(low) or high - low < 1e-6:
-        high = low + 1e-6
-    return low, high
+    return min(low, high - LEAST_SPAN), high

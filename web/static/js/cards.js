@@ -2,7 +2,7 @@
 
 import { address } from "./api.js";
 import { button, find, framed, h, icon, pathText } from "./dom.js";
-import { text } from "./text.js";
+import { digits, text } from "./text.js";
 
 /**
  * How far the bar of a percentile goes: each quarter is ten times rarer (90, 99, 99.9,
@@ -38,7 +38,7 @@ function scoreLine(hit) {
   return h(
     "div.score",
     { title: why },
-    h("span.digits", null, hit.score.toFixed(3)),
+    h("span.digits", null, digits(hit.score, 3)),
     h("span.bar", { role: "img", "aria-label": why }, h("span.fill", { style: { width: `${(100 * barShare(hit.percentile)).toFixed(1)}%` } })),
   );
 }

@@ -4,7 +4,7 @@ import { call, cancel, stopped } from "./api.js";
 import { debounce, find, h } from "./dom.js";
 import { pointOn } from "./drawing.js";
 import { commonRange, evidenceOf, Legend, paint, valueAt } from "./heat.js";
-import { text } from "./text.js";
+import { digits, text } from "./text.js";
 
 /** Long enough that a pointer crossing the wall asks for nothing. */
 const REST = 60;
@@ -176,7 +176,7 @@ export class Evidence {
     const one = frame && this.found.get(this.over);
     if (!one) return;
     const value = valueAt(one.heat, ...pointOn(frame, event));
-    find(".value", frame).textContent = value === null ? "" : value.toFixed(2);
+    find(".value", frame).textContent = value === null ? "" : digits(value, 2);
     this.reading.textContent = value === null ? text.results.unseen : text.results.reading(value);
   }
 }

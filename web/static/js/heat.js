@@ -2,10 +2,11 @@
 
 import { h } from "./dom.js";
 import { fitCanvas } from "./drawing.js";
+import { digits } from "./text.js";
 
-/** Inferno at 9 places (Smith and van der Walt, matplotlib, CC0); between them it is straight. */
+/** Inferno at 9 even places (Smith and van der Walt, matplotlib, CC0); between them it is straight. */
 const INFERNO = [
-  [0, 0, 4], [36, 12, 79], [93, 18, 110], [147, 38, 103], [199, 62, 76], [237, 105, 37], [252, 165, 10], [242, 230, 97], [252, 255, 164],
+  [0, 0, 4], [33, 12, 74], [87, 16, 110], [138, 34, 106], [188, 55, 84], [228, 90, 49], [249, 142, 9], [249, 203, 53], [252, 255, 164],
 ];
 
 export function colour(t) {
@@ -93,6 +94,6 @@ export class Legend {
   show(range) {
     // Unseen, it keeps its place: cards that moved from under the pointer would hide it again.
     this.root.classList.toggle("off", !range);
-    if (range) this.ends.forEach((end, i) => (end.textContent = range[i].toFixed(2)));
+    if (range) this.ends.forEach((end, i) => (end.textContent = digits(range[i], 2)));
   }
 }

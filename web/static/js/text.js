@@ -28,6 +28,9 @@ function lasting(seconds) {
   return `${(seconds / 3600).toFixed(1)} hours`;
 }
 
+/** A number with `n` decimals; a hair below zero is zero. */
+export const digits = (value, n) => (Number(value.toFixed(n)) + 0).toFixed(n);
+
 const percent = (value) => `${value >= 99 ? value.toFixed(2) : value.toFixed(1)} %`;
 const milliseconds = (value) => String(Math.round(value ?? 0));
 const cell = ([row, col]) => `row ${row}, column ${col}`;
@@ -161,9 +164,9 @@ export const text = {
 
   card: {
     score: (score, percentile) =>
-      typeof percentile === "number" ? `cosine ${score.toFixed(3)}; higher than ${percent(percentile)} of random pairs` : `cosine ${score.toFixed(3)}`,
+      typeof percentile === "number" ? `cosine ${digits(score, 3)}; higher than ${percent(percentile)} of random pairs` : `cosine ${digits(score, 3)}`,
     label: (hit, position) =>
-      [typeof hit.score === "number" ? `${hit.rank ?? position}: score ${hit.score.toFixed(3)}` : null, hit.path, hit.labels.join(", ")].filter(Boolean).join(", "),
+      [typeof hit.score === "number" ? `${hit.rank ?? position}: score ${digits(hit.score, 3)}` : null, hit.path, hit.labels.join(", ")].filter(Boolean).join(", "),
     searchByThis: "Search by this (Enter)",
     searchBy: (path) => `Search by ${path}`,
     select: (rank) => `Select number ${rank} (S)`,
@@ -183,7 +186,7 @@ export const text = {
     export: "Export",
     legend: "Colours from the lowest to the highest cosine: ",
     legendTip: "Cosine of each patch with the best of the marked patches; one scale for all cards",
-    reading: (value) => `cosine ${value.toFixed(3)}`,
+    reading: (value) => `cosine ${digits(value, 3)}`,
     unseen: "not seen",
     noHeat: (why) => `No heat map: ${why}`,
   },
@@ -209,11 +212,11 @@ export const text = {
     out: "Smaller",
     fit: "Whole picture",
     unseen: "The model did not see this part of the picture.",
-    cursor: (at, value) => cell(at) + (value === null || Number.isNaN(value) ? "" : `: cosine ${value.toFixed(3)}`),
+    cursor: (at, value) => cell(at) + (value === null || Number.isNaN(value) ? "" : `: cosine ${digits(value, 3)}`),
   },
 
   compare: {
-    title: (hit) => `Compare: result ${hit.rank}, score ${hit.score.toFixed(3)}`,
+    title: (hit) => `Compare: result ${hit.rank}, score ${digits(hit.score, 3)}`,
     untitled: "Compare",
     previous: "Previous result",
     next: "Next result",
@@ -226,7 +229,7 @@ export const text = {
     querySide: "Query picture: arrow keys move over its patches, Enter shows where one is found",
     imageSide: "Result picture: arrow keys move over its patches, Enter shows where one is found",
     hint: "Click a patch in either picture, or take one by arrow keys and Enter, to see where it is found in both.",
-    found: (side, at, best) => `Patch of the ${side === "query" ? "query" : "result"} at ${cell(at)}; its best match in the other picture: cosine ${best.toFixed(3)}`,
+    found: (side, at, best) => `Patch of the ${side === "query" ? "query" : "result"} at ${cell(at)}; its best match in the other picture: cosine ${digits(best, 3)}`,
   },
 
   export: {
