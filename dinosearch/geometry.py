@@ -306,12 +306,13 @@ def _at_least_half(coverage: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _window(start: int, size: int, low: float, high: float, end: int) -> int:
     """Where a window of `size` starts so that it holds `low..high`, moved from `start`."""
+    # A hundredth of a pixel shows no patch less, and rounded fractions come as near as that.
     if high - low > size:
         start = round((low + high - size) / 2)
     elif low < start:
-        start = math.floor(low)
+        start = math.floor(low + 0.01)
     elif high > start + size:
-        start = math.ceil(high) - size
+        start = math.ceil(high - 0.01) - size
     return min(max(start, 0), max(0, end - size))
 
 

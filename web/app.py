@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import threading
 
 from flask import Flask, Response, request
 
@@ -59,7 +58,7 @@ def create_app(settings: Settings) -> Flask:
     app.after_request(_pack)
     app.register_blueprint(api.blueprint())
     app.register_blueprint(pages.blueprint(pages.Assets()))
-    threading.Thread(target=shelf.warm_up, name="dinosearch-warm-up", daemon=True).start()
+    shelf.start_warming()
     return app
 
 

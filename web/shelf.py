@@ -18,6 +18,9 @@ from .settings import BadSettings
 
 log = logging.getLogger(__name__)
 
+WARMING_WAIT_S = 10.0
+"""How long closing waits for an encoder that is being loaded."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -40,6 +43,8 @@ class Shelf:
         self._served: dict[str, Served] = {}
         self.trouble: str | None = None
         self._warm = threading.Event()
+        self._closing = False
+        self._warming: threading.Thread | None = None
         try:
             for folder in _indexes_in(folders):
                 name = _name_of(folder, self._served)
@@ -59,10 +64,19 @@ class Shelf:
             raise Problem("not-found", "this server has no index of that name")
         return self._served[name]
 
-    def warm_up(self) -> None:
-        """Load what first requests would wait for; each encoder once for all its indexes."""
+    def start_warming(self) -> None:
+        """Load what first requests would wait for, beside all else."""
+        self._warming = threading.Thread(
+            target=self._warm_up, name="dinosearch-warm-up", daemon=True
+        )
+        self._warming.start()
+
+    def _warm_up(self) -> None:
+        """Each encoder is loaded once for all its indexes."""
         loaded: dict[str, Encoder] = {}
         for served in self:
+            if self._closing:
+                return
             key = served.index.fingerprint.digest
             try:
                 if key in loaded:
@@ -80,6 +94,10 @@ class Shelf:
         return self.trouble if self._warm.is_set() else "the encoder is being loaded"
 
     def close(self) -> None:
+        self._closing = True
+        if self._warming is not None:
+            # A process that ends while a library is being loaded hangs on the loader's lock.
+            self._warming.join(WARMING_WAIT_S)
         for served in self:
             served.index.close()
 

@@ -57,8 +57,8 @@ class Workshop:
             try:
                 return future.result(self._deadline)
             except TimeoutError:
-                if future.done():  # the work's own
-                    raise
+                if future.done():  # the work's own, or it ended at this very moment
+                    return future.result()
                 future.cancel()
                 raise Problem(
                     "timeout",

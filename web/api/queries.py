@@ -80,14 +80,17 @@ def _encoded(served: Served, upload: Upload) -> Asked:
     if query is None:
         _refuse_without_encoder()
         limit = services().settings.upload_pixels
-        query = services().workshop.do(
-            "encode",
+
+        def encode() -> Query:
             # Another request may have encoded it while this one waited.
-            lambda: (
-                upload.queries.get(served.name) or served.index.query(upload.path, max_pixels=limit)
-            ),
-        )
-        upload.queries[served.name] = query
+            found = upload.queries.get(served.name)
+            if found is None:
+                found = served.index.query(upload.path, max_pixels=limit)
+                # Kept from here, so that it is not lost when the request has been given up.
+                upload.queries[served.name] = found
+            return found
+
+        query = services().workshop.do("encode", encode)
     return Asked(query, upload)
 
 

@@ -41,6 +41,7 @@ export class Answers {
   constructor(screen) {
     this.screen = screen;
     this.answer = null;
+    this.asking = null;
     this.evidence = new Evidence(screen.wall, {
       asked: (map, range) => screen.queryPanel?.showAsked(map, range),
       most: () => screen.app.info?.limits?.explain ?? 48,
@@ -98,6 +99,7 @@ export class Answers {
     app.offer();
     screen.busy(true);
     cancel("more");
+    this.asking = state;
     try {
       // The region is cut to cells, which only the record of the picture knows.
       const shown = screen.showQuery();
@@ -110,7 +112,12 @@ export class Answers {
       this.answer = answer;
       this.show(against);
     } catch (error) {
-      if (state === screen.state) this.refuse(error);
+      if (state === screen.state) {
+        this.answer = null;
+        this.refuse(error);
+      }
+    } finally {
+      if (this.asking === state) this.asking = null;
     }
   }
 

@@ -23,13 +23,14 @@ export class QueryPanel {
   show(records, state, info) {
     this.records = records;
     this.state = state;
-    const key = records.map((one) => `${one.query_id} ${one.pinned}`).join(",") + Boolean(info);
+    this.most = info?.limits?.k ?? 500;
+    const key = records.map((one) => `${one.query_id} ${one.pinned}`).join(",");
     if (key !== this.drawn) {
       this.drawn = key;
       this.marker?.end();
       this.marker = null;
       const single = records.length === 1;
-      fill(this.root, single ? this.picture(records[0]) : this.strip(records), single ? this.modes() : this.combine(), this.options(info));
+      fill(this.root, single ? this.picture(records[0]) : this.strip(records), single ? this.modes() : this.combine(), this.options());
     }
     this.refresh();
   }
@@ -163,10 +164,9 @@ export class QueryPanel {
     this.commit({ mode });
   }
 
-  options(info) {
+  options() {
     const words = text.query;
     const { state } = this;
-    const most = info?.limits?.k ?? 500;
     const numeric = (id, label, props, read) => {
       const one = field(id, label, { type: "number", ...props });
       find("input", one).addEventListener("change", (event) => event.target.reportValidity() && this.commit(read(event.target.value)));
@@ -185,7 +185,7 @@ export class QueryPanel {
       h(
         "div.fields",
         null,
-        numeric("k", words.k, { min: "1", max: String(most), step: "1", required: true }, (value) => ({ k: Number(value) })),
+        numeric("k", words.k, { min: "1", step: "1", required: true }, (value) => ({ k: Number(value) })),
         numeric("min-score", words.min, { min: "-1", max: "1", step: "any", placeholder: words.none }, (value) => ({ min: value === "" ? null : Number(value) })),
       ),
     );
@@ -202,6 +202,7 @@ export class QueryPanel {
     find("#dedupe", this.root).checked = state.dup === "hide";
     this.position.hidden = this.records.length > 1;
     set("k", String(state.k));
+    find("#k", this.root).max = String(this.most);
     set("min-score", state.min ?? "");
     for (const one of this.root.querySelectorAll("[data-choice]")) {
       one.setAttribute("aria-pressed", String(state[one.dataset.choice] === one.dataset.value));

@@ -169,7 +169,9 @@ class Search {
     const { Answers } = await import("./answers.js");
     this.answers ??= new Answers(this);
     if (state !== this.state) return;
-    if (!before || wasBrowsing || !sameQuestion(before, state)) await this.answers.ask();
+    // The same question that had no answer is asked again: an expired picture is brought anew.
+    const answered = this.answers.answer || this.answers.asking;
+    if (!before || wasBrowsing || !answered || !sameQuestion(before, state)) await this.answers.ask();
     else await this.showQuery();
     await this.answers.showView();
   }
