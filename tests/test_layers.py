@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import dinosearch
+
 PACKAGE = Path(__file__).parent.parent / "dinosearch"
+WEB = PACKAGE.parent / "web"
 
 LAYERS = {
     "errors": 0,
@@ -34,6 +38,9 @@ CONFINED = {
     "torchvision": {"encoders"},
     "timm": {"encoders"},
 }
+# What the page and its API may be made of: the web's own libraries, never those of the core.
+WEB_MAY = {"flask", "werkzeug", "waitress", "pydantic", "limits", "prometheus_client"}
+WEB_MAY |= set(sys.stdlib_module_names) - {"sqlite3", "pickle"}
 
 
 def modules() -> list[Path]:
@@ -83,7 +90,7 @@ def test_every_room_has_a_layer():
 
 def test_no_file_is_a_drawer():
     drawers = {"utils", "helpers", "common", "types", "misc"}
-    assert not [p for p in modules() if p.stem in drawers]
+    assert not [p for p in [*modules(), *web_files()] if p.stem in drawers]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -98,3 +105,43 @@ def loaded_by(code: str) -> set[str]:
 def test_importing_dinosearch_loads_nothing_heavy():
     heavy = {"torch", "timm", "torchvision", "sklearn", "faiss", "h5py", "numpy", "PIL"}
     assert not loaded_by("import dinosearch") & heavy
+
+
+def web_files() -> list[Path]:
+    return sorted(WEB.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", web_files(), ids=lambda p: str(p.relative_to(WEB)))
+def test_web_takes_only_public_names_of_the_core(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+            assert {name.split(".")[0] for name in names - {"dinosearch"}} <= WEB_MAY, path
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            depth = len(path.relative_to(WEB).parts)
+            assert node.level <= depth, f"{path} imports from beyond web"
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module
+            if node.module == "dinosearch":
+                assert {alias.name for alias in node.names} <= set(dinosearch.__all__), path
+            elif node.module != "dinosearch.errors":
+                assert node.module.split(".")[0] in WEB_MAY, f"{path} imports {node.module}"
+
+
+def test_the_core_knows_nothing_of_the_web():
+    users = [p for p in modules() if any(n.startswith("dinosearch.web") for n in imports(p))]
+    assert [room(path) for path in users] == ["cli"], "and there only `serve`"
+
+
+def test_every_folder_of_code_is_installed_and_every_file_of_the_page_with_it():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert project["package-dir"] == {"dinosearch.web": "web"}
+    packages = {
+        ".".join(path.parent.relative_to(PACKAGE.parent).parts).replace("web", "dinosearch.web")
+        for path in [*modules(), *web_files()]
+    }
+    assert sorted(project["packages"]) == sorted(packages)
+    patterns = project["package-data"]["dinosearch.web"]
+    installed = {path for pattern in patterns for path in WEB.glob(pattern)}
+    files = {p for p in WEB.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert installed == files

@@ -57,7 +57,9 @@ def create_app(settings: Settings) -> Flask:
     problems.install(app)
     app.after_request(_pack)
     app.register_blueprint(api.blueprint())
-    app.register_blueprint(pages.blueprint(pages.Assets()))
+    assets = pages.Assets()
+    app.jinja_env.globals["static"] = f"/static/{assets.version}"
+    app.register_blueprint(pages.blueprint(assets))
     shelf.start_warming()
     return app
 

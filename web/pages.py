@@ -63,7 +63,7 @@ def blueprint(assets: Assets) -> Blueprint:
     pages = Blueprint("pages", __name__)
 
     def shell(**_: object) -> Response:
-        text = render_template("shell.html", static=f"/static/{assets.version}", title="dinosearch")
+        text = render_template("shell.html", title="dinosearch")
         return _page(text)
 
     for rule in ("/", "/image/<int:image_id>", "/status", "/status/job/<int:job_id>"):
@@ -92,9 +92,7 @@ def blueprint(assets: Assets) -> Blueprint:
     def problem(kind: str) -> Response:
         if kind not in TYPES:
             abort(404)
-        text = render_template(
-            "problem.html", static=f"/static/{assets.version}", kind=kind, problem=TYPES[kind]
-        )
+        text = render_template("problem.html", kind=kind, problem=TYPES[kind])
         return _page(text)
 
     @pages.route("/login", methods=["GET", "POST"])
@@ -118,7 +116,6 @@ def blueprint(assets: Assets) -> Blueprint:
         needed = services().settings.token is not None
         text = render_template(
             "login.html",
-            static=f"/static/{assets.version}",
             target=target,
             wrong=wrong,
             needed=needed,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -155,7 +155,13 @@ def response_of(problem: Problem) -> Response:
     }
     if problem.errors:
         body["errors"] = [{"pointer": at, "detail": what} for at, what in problem.errors]
-    response = Response(json.dumps(body), kind.status, mimetype=MEDIA_TYPE)
+    if _is_for_a_person():
+        page = render_template(
+            "problem.html", kind=problem.kind, problem=kind, detail=problem.detail
+        )
+        response = Response(page, kind.status, mimetype="text/html")
+    else:
+        response = Response(json.dumps(body), kind.status, mimetype=MEDIA_TYPE)
     response.headers.update(problem.headers)
     response.headers["Cache-Control"] = "no-store"
     if kind.status >= 500:
@@ -163,6 +169,13 @@ def response_of(problem: Problem) -> Response:
         level = logging.ERROR if kind.status == 500 else logging.INFO
         log.log(level, "%s: %s (%s)", _asked(), problem, body["instance"])
     return response
+
+
+def _is_for_a_person() -> bool:
+    """Whether a browser asked for a page, and not a script for data."""
+    kinds = [MEDIA_TYPE, "text/html"]
+    wanted = request.accept_mimetypes.best_match(kinds)
+    return wanted == "text/html" and not request.path.startswith("/api/")
 
 
 def install(app: Flask) -> None:

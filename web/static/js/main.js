@@ -129,7 +129,10 @@ function navigate(url, { replace = false } = {}) {
   return route();
 }
 
+let turns = 0;
+
 async function route({ first = false } = {}) {
+  const turn = (turns += 1);
   const place = SCREENS.find((one) => one.path.test(location.pathname)) ?? SCREENS[0];
   const argument = place.path.exec(location.pathname)?.[1] ?? null;
   const index = parseState(location.search).state.i;
@@ -147,6 +150,7 @@ async function route({ first = false } = {}) {
   try {
     if (key === shown) return await screen.update(argument);
     const module = await place.load();
+    if (turn !== turns) return; // meanwhile it went elsewhere
     screen?.unmount();
     [...find("#problem").children].forEach((one) => one.remove());
     app.offer();

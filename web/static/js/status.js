@@ -18,7 +18,7 @@ class Status {
     this.drift = section("drift", words.drift);
     this.add = section("add", words.add);
     this.failures = section("failures", words.failures);
-    this.jobs = new Jobs(app, { ended: (job) => this.ended(job), link: (id) => `/status/job/${id}${this.query()}` });
+    this.jobs = new Jobs(app, { ended: (job, fresh) => this.ended(job, fresh), link: (id) => `/status/job/${id}${this.query()}` });
     main.replaceChildren(
       h(
         "div.status",

@@ -9,21 +9,17 @@ import { text } from "./text.js";
 const MOST = 12;
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-/**
- * Where a picture's top left corner goes so that the point (px, py) of the view stays
- * under the hand while the scale changes; and never so far that the view runs empty.
- */
+/** Where the frame's corner goes so that its point (px, py) stays under the hand while the scale changes. */
 export function zoomed({ scale, x, y }, factor, px, py, limit = MOST) {
   const next = Math.min(Math.max(scale * factor, 1), limit);
   return { scale: next, x: px - ((px - x) * next) / scale, y: py - ((py - y) * next) / scale };
 }
 
-export function held({ scale, x, y }, width, height) {
-  return {
-    scale,
-    x: Math.min(0, Math.max(x, width * (1 - scale))),
-    y: Math.min(0, Math.max(y, height * (1 - scale))),
-  };
+/** Never so far that the view (box) runs empty; in the middle of a side that the frame does not fill. */
+export function held({ scale, x, y }, box, frame) {
+  const along = (at, whole, start, size) =>
+    size * scale <= whole ? (whole - size * scale) / 2 - start : Math.min(-start, Math.max(at, whole - start - size * scale));
+  return { scale, x: along(x, box.width, frame.left, frame.width), y: along(y, box.height, frame.top, frame.height) };
 }
 
 export class ZoomView {
@@ -97,8 +93,9 @@ export class ZoomView {
   }
 
   apply() {
-    const { clientWidth: width, clientHeight: height } = this.box;
-    this.view = held(this.view, width, height);
+    const { box, frame } = this;
+    const inner = { left: frame.offsetLeft, top: frame.offsetTop, width: frame.offsetWidth, height: frame.offsetHeight };
+    this.view = held(this.view, { width: box.clientWidth, height: box.clientHeight }, inner);
     const { scale, x, y } = this.view;
     this.frame.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     this.box.classList.toggle("zoomed", scale > 1);
@@ -106,7 +103,7 @@ export class ZoomView {
   }
 
   zoom(factor, px = this.box.clientWidth / 2, py = this.box.clientHeight / 2) {
-    this.view = zoomed(this.view, factor, px, py);
+    this.view = zoomed(this.view, factor, px - this.frame.offsetLeft, py - this.frame.offsetTop);
     this.apply();
   }
 

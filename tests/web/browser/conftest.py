@@ -1,0 +1,210 @@
+"""A browser, a server over pictures with known cells, and a watch over every page.
+
+Every page of these tests fails its test for a message on the console, an error of a script,
+a breach of the policy, or a request to anywhere else, unless the test has said before which
+answer of the server it brings about.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+import dinosearch
+from tests.web.browser import scenes
+from tests.web.browser.acting import settled
+from tests.web.browser.serving import Server
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+# Package, not session: while it is there, no other test could use asyncio.
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        why = (
+            "there is no Chromium (sudo apt-get install chromium fonts-dejavu-core; elsewhere"
+            f" any Chromium or Chrome whose command is called one of {', '.join(NAMES)})"
+        )
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What must not happen on a page; `expected` holds the failing requests that may."""
+
+    def __init__(self, page: Page, expects: tuple[int | str, ...]) -> None:
+        self.seen: list[str] = []
+        self.requests: list[str] = []
+        self.expected = {str(status): 0 for status in expects}
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.seen.append(f"error: {error}"))
+        page.on("request", lambda request: self._request(request.url))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', (event) => console.error("
+            "'policy: ' + event.violatedDirective + ' ' + event.blockedURI))"
+        )
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        if message.text.startswith("Failed to load resource"):
+            for status in self.expected:
+                if re.search(rf"\b{status}\b", message.text):
+                    self.expected[status] += 1
+                    return
+        self.seen.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+
+    def _request(self, url: str) -> None:
+        self.requests.append(url)
+        if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname != "127.0.0.1":
+            self.seen.append(f"a request to elsewhere: {url}")
+
+    def check(self) -> None:
+        assert not self.seen, "\n".join(self.seen)
+        missing = [status for status, count in self.expected.items() if not count]
+        assert not missing, f"expected, but never answered: {missing}"
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="package")
+def contexts(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """contexts(**options): the one context of these options, whose cache is warm."""
+    found: dict[str, BrowserContext] = {}
+
+    def context_of(**options) -> BrowserContext:
+        if str(options) not in found:
+            found[str(options)] = new_context(chromium, options)
+        return found[str(options)]
+
+    yield context_of
+    for one in found.values():
+        one.close()
+
+
+def new_context(chromium: Browser, options) -> BrowserContext:
+    context = chromium.new_context(**options)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(15_000)
+    return context
+
+
+@pytest.fixture
+def watch() -> list[Watch]:
+    """The watches over all pages of the test, in the order they were opened."""
+    return []
+
+
+@pytest.fixture
+def visit(chromium: Browser, contexts, watch: list[Watch]) -> Iterator[Visit]:
+    """Open an address in a new page: visit(url, dense=3, expects=(413,), fresh=True, ...).
+
+    dense    pixels of the device for each of CSS
+    expects  statuses of failing requests that the test brings about
+    fresh    in a browser that has nothing of other tests, not even cached files
+    """
+    opened: list[Page] = []
+    alone: list[BrowserContext] = []
+
+    def open_page(
+        url: str,
+        *,
+        dense: float = 1,
+        expects: tuple[int | str, ...] = (),
+        fresh: bool = False,
+        **options,
+    ) -> Page:
+        options = {
+            "viewport": {"width": 1280, "height": 900},
+            "color_scheme": "light",
+            "device_scale_factor": dense,
+        } | options
+        if fresh:
+            alone.append(new_context(chromium, options))
+        page = (alone[-1] if fresh else contexts(**options)).new_page()
+        opened.append(page)
+        watch.append(Watch(page, expects))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for page in opened:
+        if page.url.startswith("http"):
+            page.evaluate("() => localStorage.clear()")
+        page.context.set_offline(False)
+        page.close()
+    for context in alone:
+        context.close()
+    for one in watch:
+        one.check()
+
+
+@pytest.fixture(scope="package")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return scenes.draw_corpus(tmp_path_factory.mktemp("page") / "pictures")
+
+
+@pytest.fixture(scope="package")
+def index(pictures: Path) -> Iterator[dinosearch.ImageIndex]:
+    """The index that the server serves, to work out what the page must show."""
+    path = pictures.parent / "index"
+    with dinosearch.create(path, encoder="colour", size=scenes.SIZE) as index:
+        index.add(pictures, labels="folders")
+        assert len(index) == scenes.COUNT
+        yield index
+
+
+@pytest.fixture(scope="package")
+def server(index: dinosearch.ImageIndex, pictures: Path) -> Iterator[Server]:
+    server = Server(Path(index.path), uploads=pictures.parent / "uploads", upload_bytes=2 << 20)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def query_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that is not in the index, with the object in it."""
+    return scenes.save_scene(tmp_path_factory.mktemp("asked"), scenes.QUERY)
+
+
+@pytest.fixture(scope="package")
+def asked_url(server: Server, query_file: Path) -> str:
+    """Where it is asked for the whole of `query_file`."""
+    return f"{server.url}/?q=up:{server.upload(query_file)}"
+
+
+@pytest.fixture
+def asked(visit: Visit, asked_url: str) -> Page:
+    """The answer to the whole of `query_file`."""
+    return settled(visit(asked_url))
+
+
+@pytest.fixture
+def page(visit: Visit, server: Server) -> Page:
+    """The search screen, before anything was asked."""
+    return visit(f"{server.url}/")
