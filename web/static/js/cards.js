@@ -105,6 +105,7 @@ export function card(hit, actions, position) {
 export class Wall {
   constructor(root, actions) {
     this.root = root;
+    root.setAttribute("role", "group");
     this.actions = actions;
     this.hits = new Map();
     this.byId = new Map();
@@ -124,8 +125,8 @@ export class Wall {
 
   clear() {
     this.root.replaceChildren();
-    // A feed without articles is none.
-    this.root.removeAttribute("role");
+    // A feed without articles is none, and what is none has no name.
+    this.root.setAttribute("role", "group");
     this.hits.clear();
     this.byId.clear();
     this.cards = [];

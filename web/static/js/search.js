@@ -297,6 +297,8 @@ class Search {
 
   page(cursor) {
     this.cursor = cursor;
+    // Hidden under the focus it would send the next Tab to the top of the page.
+    if (!cursor && document.activeElement === this.more) this.wall.current?.focus();
     this.more.hidden = !cursor;
     if (!cursor) this.wall.setSize(this.wall.cards.length);
   }

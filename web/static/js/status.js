@@ -182,7 +182,7 @@ class Status {
         this.rows = h("tbody");
         const table = h(
           "div.scroll",
-          { tabindex: "0", role: "region", "aria-labelledby": "failures-title" },
+          { tabindex: "0", role: "group", "aria-labelledby": "failures-title" },
           h("table", null, h("thead", null, h("tr", null, words.columns.map((name) => h("th", { scope: "col" }, name)))), this.rows),
         );
         this.moreRows = h("div.row");
