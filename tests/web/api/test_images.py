@@ -256,6 +256,22 @@ def test_a_link_that_took_the_place_of_a_picture_leads_nowhere(changing, tmp_pat
     problem_of(client.get(f"/api/v1/images/{ids['a.png']}/thumb?s=1600"), 404, "image-not-found")
 
 
+def test_a_link_to_another_picture_is_no_picture_either(changing):
+    client, pictures, ids = changing
+    (pictures / "a.png").unlink()
+    (pictures / "a.png").symlink_to(pictures / "sub" / "b.png")
+    is_withheld(client, ids["a.png"])
+
+
+def test_a_folder_whose_name_begins_alike_is_another(changing):
+    client, pictures, ids = changing
+    save(pictures.parent / "pictures-secret" / "b.png", plain((1, 2, 3)))
+    (pictures / "sub" / "b.png").unlink()
+    (pictures / "sub").rmdir()
+    (pictures / "sub").symlink_to(pictures.parent / "pictures-secret")
+    is_withheld(client, ids["sub/b.png"])
+
+
 def test_a_link_that_took_the_place_of_a_folder_leads_nowhere(changing, tmp_path):
     client, pictures, ids = changing
     save(tmp_path / "secret" / "b.png", plain((1, 2, 3)))

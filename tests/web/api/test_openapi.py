@@ -91,7 +91,7 @@ def test_the_server_keeps_to_it(app, name, mode):
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
     (operation,) = (
         one
-        for one in (result.ok() for result in schema.get_all_operations())
+        for one in (result.ok() for result in schema.get_all_operations())  # type: ignore[union-attr]
         if one.definition.raw["operationId"] == name
     )
 

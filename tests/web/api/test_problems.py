@@ -118,6 +118,20 @@ def test_a_path_cannot_speak_to_the_terminal_that_shows_the_log(failing, caplog)
     assert not {"\x1b", "\r"} & set(caplog.text)
 
 
+def test_a_person_with_a_browser_gets_a_page_and_a_script_gets_data(client):
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = client.get("/nothing", headers=browser)
+    text = page.get_data(as_text=True)
+    assert (page.status_code, page.mimetype) == (404, "text/html")
+    assert TYPES["not-found"].title in text
+    assert TYPES["not-found"].help in text
+    assert "/static//" not in text
+    problem_of(client.get("/api/v1/nothing", headers=browser), 404, "not-found")
+    problem_of(client.get("/nothing", headers={"Accept": "*/*"}), 404, "not-found")
+    refused = client.get("/", headers=browser | {"Host": "evil.example"})
+    assert (refused.status_code, refused.mimetype) == (403, "text/html")
+
+
 def test_what_was_asked_wrongly_is_told_to_who_asked(failing):
     client, errors = failing
     errors.append(InvalidInput("k is 0"))

@@ -258,3 +258,15 @@ def test_pictures_that_are_not_in_the_index_are_not_found(client):
     problem_of(client.post("/api/v1/queries", json={"image_id": 4711}), 404, "image-not-found")
     problem_of(client.get("/api/v1/queries/img-4711"), 404, "image-not-found")
     problem_of(client.get("/api/v1/queries/img-4711/image"), 404, "image-not-found")
+
+
+def test_what_a_killed_server_left_half_done_is_swept_away(serve, tmp_path):
+    kept = upload(serve().test_client(), png(noise(1))).get_json()["query_id"]
+    folder, long_ago = tmp_path / "uploads", time.time() - 7_200
+    for name in (".0123", "a" * 24, ".4567", "b" * 24):
+        (folder / name).write_bytes(b"half")
+    for name in (".0123", "a" * 24, kept, f"{kept}.json"):
+        os.utime(folder / name, (long_ago, long_ago))
+    client = serve().test_client()
+    assert set(os.listdir(folder)) == {kept, f"{kept}.json", ".4567", "b" * 24}
+    assert client.get(f"/api/v1/queries/{kept}").status_code == 200

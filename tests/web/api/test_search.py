@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dinosearch import Box
+from dinosearch import Box, knee
 from dinosearch.geometry import PATCH
 from tests.painting import BLUE, RED, SIZE, cosine, plain, planted
 from tests.web.api.answers import ask, heat_of, names, problem_of, upload
@@ -238,6 +238,15 @@ def test_the_knee_is_where_the_scores_drop_and_only_on_the_first_page(client, qu
     assert answer["knee_rank"] == 5, "five pictures hold the part"
     second = ask(client, query_id, mode="region", region=REGION, k=5, cursor=answer["cursor"])
     assert second["knee_rank"] is None
+
+
+def test_the_knee_is_looked_for_behind_the_picture_itself(client, site):
+    answer = ask(client, site.ids["scaled.png"], k=20)
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert names(answer)[0] == "scaled.png"
+    behind = knee(scores[1:])
+    assert behind is not None
+    assert answer["knee_rank"] == behind + 1 != knee(scores)
 
 
 def test_a_small_index_is_compared_in_full(client, site):

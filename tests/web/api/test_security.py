@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from dinosearch.web import Settings
+from dinosearch.web.security import _is_host
 from dinosearch.web.settings import BadSettings
 
 from tests.web.api.answers import problem_of, upload
@@ -42,6 +43,13 @@ def test_any_other_name_is_refused_whatever_is_asked(client, host):
     for path in ("/api/v1/healthz", "/", "/static/x/y", "/login", "/nothing"):
         response = client.get(path, environ_overrides={"HTTP_HOST": host})
         problem_of(response, 403, "forbidden-host")
+
+
+@pytest.mark.parametrize(
+    "host", ["a@localhost", "localhost/a", "localhost?a", "localhost#a", "a b"]
+)
+def test_what_an_address_would_be_read_as_otherwise_is_no_name(host):
+    assert not _is_host(host), "whatever the library lets through"
 
 
 def test_a_server_answers_to_the_names_it_was_given(serve):

@@ -12,7 +12,6 @@ from dinosearch import ImageIndex
 from tests.web.browser.looking import box_of
 from tests.web.browser.scenes import QUERY, TALL, WIDE, Scene
 
-
 COUNTED = re.compile(r"\d of [\d,]+ image")
 
 
@@ -93,3 +92,9 @@ def scale_of(answer: dict[str, Any]) -> tuple[float, float]:
     """The lowest and highest cosine of an answer's heat maps."""
     ranges = [hit["heat"]["range"] for hit in answer["hits"] if hit["heat"]]
     return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def sent(answer: Any) -> dict[str, Any]:
+    """What an awaited response was asked with, as JSON."""
+    body: dict[str, Any] = answer.value.request.post_data_json
+    return body

@@ -208,3 +208,34 @@ def asked(visit: Visit, asked_url: str) -> Page:
 def page(visit: Visit, server: Server) -> Page:
     """The search screen, before anything was asked."""
     return visit(f"{server.url}/")
+
+
+TOKEN = "a token of more than 16 characters"
+
+
+@pytest.fixture(scope="package")
+def locked(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Server]:
+    """A server that wants a token, over two indexes: `crates` with 2 pictures, `jars` with 3."""
+    folder: Path = tmp_path_factory.mktemp("locked")
+    for name, count in (("crates", 2), ("jars", 3)):
+        for seed in range(count):
+            scenes.save(folder / name / "pictures" / f"{name}{seed}.png", scenes.noise(seed, 4, 4))
+        with dinosearch.create(folder / name / "index" / name, encoder="colour", size=56) as one:
+            one.add(folder / name / "pictures")
+    server = Server(
+        *(folder / name / "index" / name for name in ("crates", "jars")),
+        uploads=folder / "uploads",
+        token=TOKEN,
+    )
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def empty(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Server]:
+    """A server over an index without a picture."""
+    folder: Path = tmp_path_factory.mktemp("empty")
+    dinosearch.create(folder / "index", encoder="colour", size=56).close()
+    server = Server(folder / "index", uploads=folder / "uploads")
+    yield server
+    server.stop()

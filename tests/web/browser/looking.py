@@ -40,7 +40,7 @@ def shot(page: Page, box: dict[str, float], margin: float = 0) -> np.ndarray:
 def box_of(locator: Locator) -> dict[str, float]:
     box = locator.bounding_box()
     assert box is not None, f"{locator} cannot be seen"
-    return dict(box)
+    return {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
 
 
 def cells_of(picture: Locator, rows: int, cols: int, view: Locator | None = None) -> np.ndarray:

@@ -91,7 +91,8 @@ QUERY_ROTATED = Scene("held upright.jpg", 30, 20, 14, 2, skip=(5, 0), orientatio
 PLAIN = {
     "red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255),
     "dark red": (150, 0, 0), "pink": (255, 140, 150), "teal": (0, 128, 128), "sky": (90, 170, 255),
-    "olive": (128, 128, 0), "grey": (128, 128, 128), "plum": (120, 40, 120), "sand": (220, 200, 140),
+    "olive": (128, 128, 0), "grey": (128, 128, 128), "plum": (120, 40, 120),
+    "sand": (220, 200, 140),
 }  # fmt: skip
 NOISE = 24
 HOSTILE_FOLDER = "<svg onload=alert(2)>, x"
@@ -155,10 +156,11 @@ def draw_corpus(folder: Path) -> Path:
 def cosines(colours: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """float [n, rows, cols]: of n colours [n, 3] with every cell, by the encoder's formula."""
     apart = np.abs(colours[:, None, None, :].astype(float) - cells[None].astype(float)) / 255
-    return np.cos(apart * np.pi / 2).prod(axis=-1)
+    found: np.ndarray = np.cos(apart * np.pi / 2).prod(axis=-1)
+    return found
 
 
 def heat_of(scene: Scene, colours: np.ndarray) -> np.ndarray:
     """float [rows, cols]: the best cosine of each cell to any of the colours [n, 3]; NaN for
     cells that the model does not see."""
-    return np.where(scene.seen, cosines(colours, scene.cells).max(axis=0), np.nan)
+    return np.asarray(np.where(scene.seen, cosines(colours, scene.cells).max(axis=0), np.nan))

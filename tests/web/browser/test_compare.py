@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.browser import scenes
-from tests.web.browser.acting import card, drag, id_of, point_on, settled, shown
+from tests.web.browser.acting import card, drag, id_of, point_on, sent, settled, shown
 from tests.web.browser.looking import box_of, cells_of, check_heat
 from tests.web.browser.scenes import OBJECT, QUERY, Scene
 
@@ -179,7 +179,7 @@ def test_keys_take_patches_and_zoom(visit, asked_url, index):
     page.keyboard.press("ArrowLeft")
     with page.expect_response("**/api/v1/explain*") as answer:
         page.keyboard.press("Enter")
-    assert answer.value.request.post_data_json["point"] == {"in": "image", "patch": [9, 9]}
+    assert sent(answer)["point"] == {"in": "image", "patch": [9, 9]}
     expect(said).to_contain_text("Patch of the result at row 9, column 9")
     width = box_of(frame_of(page, "image"))["width"]
     page.keyboard.press("+")

@@ -43,9 +43,9 @@ AWAY = (2, 2)
 
 
 @pytest.fixture
-def sharp(visit, server) -> Page:
-    """A page with nine pixels for each of CSS, for cells are small on a card."""
-    return visit(f"{server.url}/", dense=3)
+def sharp(visit, asked_url) -> Page:
+    """The answer, with nine pixels for each of CSS, for cells are small on a card."""
+    return settled(visit(asked_url, dense=3))
 
 
 def bare(one: Locator) -> Locator:
@@ -68,21 +68,32 @@ def before_and_after(page: Page, one: Locator, rows: int, cols: int):
     return before, after
 
 
-@pytest.mark.parametrize("scene", scenes.SCENES, ids=lambda scene: scene.name)
-def test_heat_lies_on_the_object_and_nowhere_else(sharp, index, query_file, scene):
-    choose(sharp, query_file)
+def test_heat_lies_on_the_object_and_nowhere_else_in_every_shape_of_picture(
+    visit, asked_url, index
+):
+    """A square, wide, tall and EXIF-rotated picture, all with heat kept on by `H`."""
+    sharp = settled(visit(f"{asked_url}&f=label:planted", dense=3))
     answer = mark_object(sharp)
-    one = card(sharp, id_of(index, scene.name))
-    before, after = before_and_after(sharp, one, scene.rows, scene.cols)
-    there = {(scene.row + r, scene.col + c) for r in range(TALL) for c in range(WIDE)}
-    # White and yellow are near the hot end of the ramp themselves.
-    assert hot_cells(before, after) >= {cell for cell in there if before[cell].min() < 100}
-    assert hot_cells(before, after) <= there
-    check_heat(sharp, before, after, scenes.heat_of(scene, COLOURS), scale_of(answer))
+    sharp.mouse.move(*AWAY)
+    before = {scene: cells_on_card(sharp, index, scene) for scene in scenes.SCENES}
+    sharp.keyboard.press("h")
+    expect(sharp.locator(".card.hot")).to_have_count(len(scenes.SCENES))
+    for scene in scenes.SCENES:
+        after = cells_on_card(sharp, index, scene)
+        there = {(scene.row + r, scene.col + c) for r in range(TALL) for c in range(WIDE)}
+        # White and yellow are near the hot end of the ramp themselves.
+        dark = {cell for cell in there if before[scene][cell].min() < 100}
+        assert dark <= hot_cells(before[scene], after) <= there, scene.name
+        values = scenes.heat_of(scene, COLOURS)
+        check_heat(sharp, before[scene], after, values, scale_of(answer))
 
 
-def test_noise_has_the_heat_that_each_of_its_cells_has_by_formula(sharp, index, query_file):
-    choose(sharp, query_file)
+def cells_on_card(page: Page, index: dinosearch.ImageIndex, scene: Scene) -> np.ndarray:
+    frame = bare(card(page, id_of(index, scene.name)))
+    return cells_of(frame, scene.rows, scene.cols)
+
+
+def test_noise_has_the_heat_that_each_of_its_cells_has_by_formula(sharp, index):
     answer = mark(sharp, QUERY, QUERY.row, QUERY.col, 1, 2)
     # Beyond the first twelve it is fetched, and the scale grows by what it brings.
     noisy = next(hit for hit in answer["hits"][:12] if hit["path"].startswith("noise/"))
@@ -153,8 +164,7 @@ def cells_behind(hit, index) -> np.ndarray:
     return np.asarray(pixels)[middle :: scenes.PATCH, middle :: scenes.PATCH]
 
 
-def test_a_card_beyond_the_first_twelve_fetches_its_heat_when_pointed_at(sharp, index, query_file):
-    choose(sharp, query_file)
+def test_a_card_beyond_the_first_twelve_fetches_its_heat_when_pointed_at(sharp, index):
     answer = mark_object(sharp)
     late = answer["hits"][30]
     assert late["heat"] is None
@@ -186,55 +196,51 @@ def requests_of(page: Page) -> list[str]:
     )
 
 
-def test_h_keeps_heat_on_every_card_in_sight_and_says_so_in_the_address(page, query_file):
-    choose(page, query_file)
-    answer = mark_object(page)
-    page.mouse.move(*AWAY)
-    page.keyboard.press("h")
-    expect(page).to_have_url(re.compile("layer=heat"))
-    expect(page.locator("#heat-all")).to_have_attribute("aria-pressed", "true")
+def test_h_keeps_heat_on_every_card_in_sight_and_says_so_in_the_address(asked):
+    answer = mark_object(asked)
+    asked.mouse.move(*AWAY)
+    asked.keyboard.press("h")
+    expect(asked).to_have_url(re.compile("layer=heat"))
+    expect(asked.locator("#heat-all")).to_have_attribute("aria-pressed", "true")
     for hit in answer["hits"][:12]:
-        expect(card(page, hit["id"])).to_have_class(re.compile(r"\bhot\b"))
+        expect(card(asked, hit["id"])).to_have_class(re.compile(r"\bhot\b"))
     # Those further down get theirs when they come into sight.
-    last = card(page, answer["hits"][-1]["id"])
+    last = card(asked, answer["hits"][-1]["id"])
     expect(last).not_to_have_class(re.compile(r"\bhot\b"))
     last.scroll_into_view_if_needed()
     expect(last).to_have_class(re.compile(r"\bhot\b"))
-    page.keyboard.press("H")
-    expect(page).not_to_have_url(re.compile("layer=heat"))
-    expect(page.locator(".card.hot")).to_have_count(0)
+    asked.keyboard.press("H")
+    expect(asked).not_to_have_url(re.compile("layer=heat"))
+    expect(asked.locator(".card.hot")).to_have_count(0)
 
 
-def test_legend_tells_the_ends_of_the_scale_and_the_pointer_its_value(page, index, query_file):
-    choose(page, query_file)
-    answer = mark(page, QUERY, QUERY.row, QUERY.col, 1, 2)
+def test_legend_tells_the_ends_of_the_scale_and_the_pointer_its_value(asked, index):
+    answer = mark(asked, QUERY, QUERY.row, QUERY.col, 1, 2)
     low, high = scale_of(answer)
     assert (round(low, 2), round(high, 2)) == (0.0, 1.0)
     scene = scenes.SQUARE
-    one = card(page, id_of(index, scene.name))
+    one = card(asked, id_of(index, scene.name))
     frame = one.locator(".frame")
     shape = (scene.rows, scene.cols)
-    page.mouse.move(*point_on(frame, scene.row, scene.col, *shape))
-    expect(page.locator(".found .legend")).to_contain_text(f"{abs(low):.2f}")
-    expect(page.locator(".found .legend")).to_contain_text(f"{high:.2f}")
+    asked.mouse.move(*point_on(frame, scene.row, scene.col, *shape))
+    expect(asked.locator(".found .legend")).to_contain_text(f"{abs(low):.2f}")
+    expect(asked.locator(".found .legend")).to_contain_text(f"{high:.2f}")
     # Red and green were asked; then blue, orange and rose, by formula.
     for row, col, cosine in [(0, 0, 1), (0, 1, 1), (0, 2, 0), (1, 3, 0.709), (2, 2, 0.705)]:
-        page.mouse.move(*point_on(frame, scene.row + row, scene.col + col, *shape))
-        said = page.locator(".found .reading")
+        asked.mouse.move(*point_on(frame, scene.row + row, scene.col + col, *shape))
+        said = asked.locator(".found .reading")
         expect(said).to_have_text(re.compile(r"cosine \d\.\d{3}"))
         assert float(said.inner_text().split()[1]) == pytest.approx(cosine, abs=0.006)
 
 
-def test_cells_outside_what_the_model_saw_are_said_to_be_so(page, index, query_file):
-    choose(page, query_file)
-    mark_object(page)
-    frame = card(page, id_of(index, scenes.LANDSCAPE.name)).locator(".frame")
-    page.mouse.move(*point_on(frame, 3, 1, 20, 30))
-    expect(page.locator(".found .reading")).to_have_text("not seen")
+def test_cells_outside_what_the_model_saw_are_said_to_be_so(asked, index):
+    mark_object(asked)
+    frame = card(asked, id_of(index, scenes.LANDSCAPE.name)).locator(".frame")
+    asked.mouse.move(*point_on(frame, 3, 1, 20, 30))
+    expect(asked.locator(".found .reading")).to_have_text("not seen")
 
 
-def test_ramp_of_the_legend_is_the_ramp_of_the_map_on_grey(sharp, query_file):
-    choose(sharp, query_file)
+def test_ramp_of_the_legend_is_the_ramp_of_the_map_on_grey(sharp):
     mark_object(sharp)
     sharp.locator(".card .path").first.hover()
     ramp = shot(sharp, box_of(sharp.locator(".found .ramp")))
@@ -251,8 +257,7 @@ def test_ramp_is_inferno(page):
     assert np.abs(ramp_of(page) - theirs).max() < 20
 
 
-def test_heat_stays_right_when_the_window_changes_its_size(sharp, index, query_file):
-    choose(sharp, query_file)
+def test_heat_stays_right_when_the_window_changes_its_size(sharp, index):
     answer = mark_object(sharp)
     scene = scenes.PORTRAIT
     one = card(sharp, id_of(index, scene.name))

@@ -3,105 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.browser import scenes
 from tests.web.browser.acting import card, id_of, is_search, settled, shown
-from tests.web.browser.looking import shot
-
-RING = {"light": np.array([11, 92, 173]), "dark": np.array([116, 182, 255])}
-
-# What a hand can use and a key must reach: not what is hidden, disabled, or one of a group
-# that arrow keys move in.
-CONTROLS = """() => [...document.querySelectorAll(
-        'a[href], button, input, select, summary, [tabindex="0"]')]
-    .filter((one) => !one.disabled && one.tabIndex >= 0 && one.checkVisibility()
-        && !one.closest('[hidden], dialog:not([open]), details:not([open]) > :not(summary)'))
-    .map((one, i) => { one.dataset.stop ??= String(i); return one.dataset.stop; })"""
-HERE = """() => {
-    const one = document.activeElement;
-    if (one === document.body) return null;
-    const box = (one.id === 'file-input' ? one.nextElementSibling : one).getBoundingClientRect();
-    return { stop: one.dataset.stop, what: one.outerHTML.slice(0, 90),
-        box: { x: box.x, y: box.y, width: box.width, height: box.height } };
-}"""
-# What hands use, found by what it does rather than by what it is: a div with a listener too.
-CLICKABLE = """() => [...document.querySelectorAll('main *, header *')]
-    .filter((one) => one.checkVisibility() && getComputedStyle(one).cursor === 'pointer')
-    .filter((one) => getComputedStyle(one.parentElement).cursor !== 'pointer')
-    .filter((one) => one.tabIndex < 0 && !one.closest('a[href], button, label, summary, .card'))
-    .map((one) => one.outerHTML.slice(0, 120))"""
-
-
-def walk(page: Page, key: str = "Tab", most: int = 90) -> list[dict[str, Any]]:
-    """Press Tab through the whole page; where the focus stood, in order."""
-    stops: list[dict[str, Any]] = []
-    for _ in range(most):
-        page.keyboard.press(key)
-        here = page.evaluate(HERE)
-        # Behind the last control the focus leaves the page, or begins again.
-        if here is None or any(here["stop"] == one["stop"] for one in stops):
-            return stops
-        stops.append(here)
-    raise AssertionError(f"the focus never left the page; it last stood on {stops[-3:]}")
-
-
-def check_reached(page: Page) -> None:
-    """Tab goes to every control, in the order of the page, and back again."""
-    assert page.evaluate(CLICKABLE) == []
-    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-    wanted = page.evaluate(CONTROLS)
-    page.locator(".skip").focus()
-    first = page.evaluate(HERE)
-    there = [first, *walk(page)]
-    assert [one["stop"] for one in there] == wanted, [one["what"] for one in there]
-    back = [there[-1], *walk_back(page, there[-1])]
-    assert [one["stop"] for one in back] == wanted[::-1]
-
-
-def walk_back(page: Page, last: dict[str, Any]) -> list[dict[str, Any]]:
-    page.locator(f'[data-stop="{last["stop"]}"]').focus()
-    stops = walk(page, "Shift+Tab")
-    return [one for one in stops if one["stop"] != last["stop"]]
-
-
-def ring(pixels: np.ndarray, theme: str) -> int:
-    """How many pixels have the colour of the focus ring."""
-    return int((np.abs(pixels - RING[theme]).max(axis=2) < 40).sum())
-
-
-def check_visible(page: Page, theme: str = "light") -> None:
-    """Wherever the focus stands, a ring is there that was not there before."""
-    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-    page.locator(".skip").focus()
-    size = page.viewport_size
-    assert size is not None
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        here = page.evaluate(HERE)
-        if here is None:
-            return
-        box = here["box"]
-        top = max(0, box["y"])
-        inside = {
-            "x": max(0, box["x"]),
-            "y": top,
-            "width": min(box["width"], size["width"] - max(0, box["x"])),
-            "height": min(box["y"] + box["height"], size["height"]) - top,
-        }
-        assert inside["height"] > 8, f"focus stands out of sight: {here['what']}"
-        focused = shot(page, inside, 7)
-        page.evaluate("() => { window.held = document.activeElement; held.blur(); }")
-        plain = shot(page, inside, 7)
-        page.evaluate("() => held.focus({ preventScroll: true, focusVisible: true })")
-        # Three pixels wide; at least along half of what can be seen of the edge.
-        gained = ring(focused, theme) - ring(plain, theme)
-        assert gained > inside["width"] + inside["height"], f"no ring on {here['what']}"
-
+from tests.web.browser.focus import check_reached, check_visible, ring
+from tests.web.browser.looking import box_of, shot
 
 SCREENS = {
     "start": "/?f=label:noise",
@@ -151,11 +60,10 @@ def test_a_card_under_the_focus_has_a_ring(asked):
     asked.locator("#results .card").first.focus()
     asked.keyboard.press("ArrowRight")
     expect(one).to_be_focused()
-    box = one.bounding_box()
-    assert box is not None
-    focused = ring(shot(asked, dict(box)), "light")
+    box = box_of(one)
+    focused = ring(shot(asked, box), "light")
     one.evaluate("one => one.blur()")
-    assert focused - ring(shot(asked, dict(box)), "light") > box["width"] + box["height"]
+    assert focused - ring(shot(asked, box), "light") > box["width"] + box["height"]
 
 
 def test_arrows_move_over_the_wall_as_it_lies(visit, asked_url):

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.browser import scenes
-from tests.web.browser.acting import id_of, point_on, settled
+from tests.web.browser.acting import id_of, point_on, sent, settled
 from tests.web.browser.looking import box_of, cells_of, check_heat, shot
 from tests.web.browser.scenes import OBJECT, Scene
 
@@ -104,9 +104,7 @@ def test_a_link_shows_the_heat_of_its_patch_with_its_opacity(visit, server, inde
     bare = opened(visit, server, index, scene.name, dense=2)
     before = cells_on(bare, scene)
     row, col = scene.row - scene.skip[0], scene.col
-    page = opened(
-        visit, server, index, scene.name, f"?patch={row},{col}&layer=heat&o=0.5", dense=2
-    )
+    page = opened(visit, server, index, scene.name, f"?patch={row},{col}&layer=heat&o=0.5", dense=2)
     expect(page.locator(FRAME)).to_have_class(re.compile("hot"))
     values = scenes.heat_of(scene, OBJECT[0, 0][None])
     check_heat(page, before, cells_on(page, scene), values, (0, 1), opacity=0.5)
@@ -129,7 +127,7 @@ def test_keys_take_a_patch(visit, server, index):
     expect(page.locator(".large .reading")).to_have_text("row 11, column 11")
     with page.expect_response("**/api/v1/explain*") as answer:
         page.keyboard.press("Enter")
-    assert answer.value.request.post_data_json["point"]["patch"] == [11, 11]
+    assert sent(answer)["point"]["patch"] == [11, 11]
     expect(page).to_have_url(re.compile("patch=11,11"))
     expect(page.locator(FRAME)).to_have_class(re.compile("hot"))
     page.keyboard.press("ArrowLeft")

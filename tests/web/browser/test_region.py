@@ -1,68 +1,25 @@
-"""Marking a part of the query picture: by mouse, touch, keyboard and numbers. What the page
-says is marked must be what the server says it was asked."""
+"""Marking a part of the query picture by mouse, keyboard and numbers. What the page says is
+marked must be what the server says it was asked."""
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.web.browser import scenes
-from tests.web.browser.acting import (
-    choose,
-    drag,
-    is_search,
-    mark,
-    mark_object,
-    point_on,
-    settled,
-)
-from tests.web.browser.looking import box_of
+from tests.web.browser.acting import choose, drag, is_search, mark, mark_object, point_on, settled
+from tests.web.browser.marking import answered, painted, rectangle, spot
 from tests.web.browser.scenes import QUERY, TALL, WIDE
 
 LABEL = "#region-label"
-SHAPE = (QUERY.rows, QUERY.cols)
-
-
-def after(page: Page, act) -> dict[str, Any]:
-    """What the server answers to what `act()` brings about."""
-    with page.expect_response(is_search) as answer:
-        act()
-    settled(page)
-    body: dict[str, Any] = answer.value.request.post_data_json
-    return {**answer.value.json(), "asked": body}
-
-
-def rectangle(page: Page) -> tuple[int, int, int, int]:
-    """Row, column, height and width in cells of a square picture, from the address."""
-    found = re.search(r"[?&]r=([\d.,]+)", page.url)
-    assert found, page.url
-    x, y, w, h = (float(one) * scenes.GRID for one in found[1].split(","))
-    cells = tuple(round(one) for one in (y, x, h, w))
-    assert (y, x, h, w) == pytest.approx(cells, abs=0.02)
-    return cells  # type: ignore[return-value]
-
-
-def painted(page: Page) -> set[tuple[int, int]]:
-    """The cells (row, col) that the address says are painted."""
-    found = re.search(r"[?&]m=([\w-]+)", page.url)
-    if not found:
-        return set()
-    raw = base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
-    bits = "".join(f"{byte:08b}" for byte in raw)
-    return {divmod(place, scenes.GRID) for place, bit in enumerate(bits) if bit == "1"}
-
-
-def spot(page: Page, row: float, col: float) -> tuple[float, float]:
-    return point_on(page.locator("#query-canvas"), row, col, *SHAPE)
 
 
 def test_a_dragged_rectangle_snaps_to_the_cells_that_the_server_marks(asked):
     start, end = spot(asked, 6.3, 4.7), spot(asked, 7.8, 8.4)
-    answer = after(asked, lambda: drag(asked, start, end))
+    answer = answered(asked, lambda: drag(asked, start, end))
     # Cells 6 to 8 and 5 to 8: those that the hand was in.
     assert rectangle(asked) == (6, 5, 3, 4)
     assert answer["query_patches"] == 12
@@ -74,13 +31,13 @@ def test_a_dragged_rectangle_snaps_to_the_cells_that_the_server_marks(asked):
 @pytest.mark.parametrize("corner", [(8, 8, 6, 5), (8, 5, 6, 8), (6, 8, 8, 5)], ids=str)
 def test_a_rectangle_may_be_drawn_from_any_corner(asked, corner):
     start, end = spot(asked, *corner[:2]), spot(asked, *corner[2:])
-    after(asked, lambda: drag(asked, start, end))
+    answered(asked, lambda: drag(asked, start, end))
     assert rectangle(asked) == (6, 5, 3, 4)
 
 
 def test_a_rectangle_dragged_beyond_the_picture_ends_at_its_edge(asked):
     start, end = spot(asked, 15, 16), spot(asked, 23, 24)
-    answer = after(asked, lambda: drag(asked, start, end))
+    answer = answered(asked, lambda: drag(asked, start, end))
     assert rectangle(asked) == (15, 16, 5, 4)
     assert answer["query_patches"] == 20
 
@@ -88,9 +45,9 @@ def test_a_rectangle_dragged_beyond_the_picture_ends_at_its_edge(asked):
 def test_a_rectangle_is_moved_and_stays_on_the_picture(asked):
     mark_object(asked)
     inside = spot(asked, 7, 6.5)
-    after(asked, lambda: drag(asked, inside, spot(asked, 10, 4.5)))
+    answered(asked, lambda: drag(asked, inside, spot(asked, 10, 4.5)))
     assert rectangle(asked) == (9, 3, 3, 4)
-    after(asked, lambda: drag(asked, spot(asked, 10, 4.5), spot(asked, 10, -9)))
+    answered(asked, lambda: drag(asked, spot(asked, 10, 4.5), spot(asked, 10, -9)))
     assert rectangle(asked) == (9, 0, 3, 4)
 
 
@@ -110,7 +67,7 @@ def test_a_rectangle_is_moved_and_stays_on_the_picture(asked):
 )
 def test_each_handle_moves_its_own_sides(asked, grip, to, expected):
     mark_object(asked)
-    answer = after(asked, lambda: drag(asked, spot(asked, *grip), spot(asked, *to)))
+    answer = answered(asked, lambda: drag(asked, spot(asked, *grip), spot(asked, *to)))
     assert rectangle(asked) == expected
     assert answer["query_patches"] == expected[2] * expected[3]
 
@@ -123,7 +80,7 @@ def test_while_dragging_the_address_follows_and_the_server_is_left_alone(asked, 
     searches = [url for url in watch[0].requests if "/v1/search" in url]
     entries = asked.evaluate("() => history.length")
     assert len(searches) == 1
-    after(asked, asked.mouse.up)
+    answered(asked, asked.mouse.up)
     assert len([url for url in watch[0].requests if "/v1/search" in url]) == 2
     assert asked.evaluate("() => history.length") == entries + 1
 
@@ -142,7 +99,7 @@ def test_escape_while_dragging_gives_back_what_was_there(asked):
 
 def test_escape_clears_what_is_marked(asked):
     mark_object(asked)
-    after(asked, lambda: asked.keyboard.press("Escape"))
+    answered(asked, lambda: asked.keyboard.press("Escape"))
     expect(asked.locator(LABEL)).to_have_text("Region: none, the whole picture")
     expect(asked).not_to_have_url(re.compile(r"[?&](r|m|mode)="))
     expect(asked.locator("#clear-region")).to_be_disabled()
@@ -151,7 +108,7 @@ def test_escape_clears_what_is_marked(asked):
 def test_a_brush_paints_the_cells_under_it_and_with_alt_takes_them_away(asked):
     asked.keyboard.press("b")
     expect(asked.locator("#tool-brush")).to_have_attribute("aria-pressed", "true")
-    answer = after(asked, lambda: drag(asked, spot(asked, 3, 2), spot(asked, 3, 9)))
+    answer = answered(asked, lambda: drag(asked, spot(asked, 3, 2), spot(asked, 3, 9)))
     row = {(3, col) for col in range(2, 10)}
     assert painted(asked) == row
     assert answer["query_patches"] == 8
@@ -161,7 +118,7 @@ def test_a_brush_paints_the_cells_under_it_and_with_alt_takes_them_away(asked):
     asked.keyboard.press("+")
     asked.keyboard.press("+")
     expect(asked.locator(".brush .size")).to_have_text("3 × 3")
-    after(asked, lambda: asked.mouse.click(*spot(asked, 10, 10)))
+    answered(asked, lambda: asked.mouse.click(*spot(asked, 10, 10)))
     block = {(r, c) for r in (9, 10, 11) for c in (9, 10, 11)}
     assert painted(asked) == row | block
     asked.keyboard.press("-")
@@ -172,26 +129,26 @@ def test_a_brush_paints_the_cells_under_it_and_with_alt_takes_them_away(asked):
         drag(asked, spot(asked, 3, 2), spot(asked, 3, 5))
         asked.keyboard.up("Alt")
 
-    after(asked, erase)
+    answered(asked, erase)
     assert painted(asked) == (row | block) - {(3, col) for col in range(2, 6)}
 
 
 def test_a_fast_stroke_leaves_no_gaps(asked):
     asked.click("#tool-brush")
-    after(asked, lambda: drag(asked, spot(asked, 2, 2), spot(asked, 14, 14)))
+    answered(asked, lambda: drag(asked, spot(asked, 2, 2), spot(asked, 14, 14)))
     assert painted(asked) >= {(n, n) for n in range(2, 15)}
 
 
 def test_patches_are_clicked_on_and_off_and_begin_with_the_rectangle(asked):
     mark(asked, QUERY, 6, 5, 1, 2)
     asked.keyboard.press("p")
-    after(asked, lambda: asked.mouse.click(*spot(asked, 12, 3)))
+    answered(asked, lambda: asked.mouse.click(*spot(asked, 12, 3)))
     assert painted(asked) == {(6, 5), (6, 6), (12, 3)}
-    answer = after(asked, lambda: asked.mouse.click(*spot(asked, 6, 5)))
+    answer = answered(asked, lambda: asked.mouse.click(*spot(asked, 6, 5)))
     assert painted(asked) == {(6, 6), (12, 3)}
     assert answer["query_patches"] == 2
-    after(asked, lambda: asked.mouse.click(*spot(asked, 6, 6)))
-    after(asked, lambda: asked.mouse.click(*spot(asked, 12, 3)))
+    answered(asked, lambda: asked.mouse.click(*spot(asked, 6, 6)))
+    answered(asked, lambda: asked.mouse.click(*spot(asked, 12, 3)))
     assert painted(asked) == set()
     expect(asked.locator(LABEL)).to_have_text("Region: none, the whole picture")
 
@@ -200,7 +157,7 @@ def test_the_brush_can_be_told_to_erase_without_a_key(asked):
     mark_object(asked)
     asked.click("#tool-brush")
     asked.click("#erase")
-    after(asked, lambda: drag(asked, spot(asked, 6, 5), spot(asked, 6, 8)))
+    answered(asked, lambda: drag(asked, spot(asked, 6, 5), spot(asked, 6, 8)))
     assert painted(asked) == {(r, c) for r in (7, 8) for c in (5, 6, 7, 8)}
 
 
@@ -224,7 +181,7 @@ def test_painted_patches_keep_to_what_the_model_sees(page, tmp_path):
     choose(page, scenes.save_scene(tmp_path, scenes.WIDE_QUERY))
     canvas = page.locator("#query-canvas")
     page.click("#tool-patch")
-    after(page, lambda: page.mouse.click(*point_on(canvas, 4, 1, 20, 30)))
+    answered(page, lambda: page.mouse.click(*point_on(canvas, 4, 1, 20, 30)))
     # The nearest that it sees: column 5 of the picture, 0 of its grid.
     assert painted(page) == {(4, 0)}
 
@@ -232,7 +189,7 @@ def test_painted_patches_keep_to_what_the_model_sees(page, tmp_path):
 def test_the_keyboard_makes_moves_and_resizes_a_rectangle(asked):
     asked.locator("#query-canvas").focus()
     press = asked.keyboard.press
-    answer = after(asked, lambda: press("Enter"))
+    answer = answered(asked, lambda: press("Enter"))
     assert rectangle(asked) == (6, 6, 7, 7)
     assert answer["query_patches"] == 49
     for key, expected in [
@@ -245,7 +202,7 @@ def test_the_keyboard_makes_moves_and_resizes_a_rectangle(asked):
         ("Shift+ArrowLeft", (6, 6, 6, 7)),
         ("Shift+ArrowDown", (6, 6, 7, 7)),
     ]:
-        after(asked, lambda key=key: press(key))
+        answered(asked, lambda key=key: press(key))
         assert rectangle(asked) == expected, key
     # Many presses in a row are one search.
     with asked.expect_response(is_search):
@@ -263,12 +220,12 @@ def test_the_keyboard_paints_patches(asked):
     expect(asked.locator(LABEL)).to_have_text("Not marked: row 10, column 10")
     press("ArrowRight")
     press("ArrowUp")
-    after(asked, lambda: press(" "))
+    answered(asked, lambda: press(" "))
     assert painted(asked) == {(9, 11)}
     press("ArrowDown")
-    after(asked, lambda: press(" "))
+    answered(asked, lambda: press(" "))
     assert painted(asked) == {(9, 11), (10, 11)}
-    after(asked, lambda: press(" "))
+    answered(asked, lambda: press(" "))
     assert painted(asked) == {(9, 11)}
 
 
@@ -280,9 +237,9 @@ def test_focus_stays_on_the_canvas_when_facts_of_the_index_come_late(visit, aske
     settled(page)
     page.locator("#query-canvas").focus()
     held[0].continue_()
-    after(page, lambda: page.keyboard.press("Enter"))
+    answered(page, lambda: page.keyboard.press("Enter"))
     expect(page.locator("#query-canvas")).to_be_focused()
-    after(page, lambda: page.keyboard.press("ArrowUp"))
+    answered(page, lambda: page.keyboard.press("ArrowUp"))
     assert rectangle(page) == (5, 6, 7, 7)
 
 
@@ -294,7 +251,7 @@ def test_numbers_say_and_set_the_rectangle(asked):
         expect(one).to_have_value(value)
     for one, value in zip(fields, ("2", "11", "5", "40"), strict=True):
         one.fill(value)
-        after(asked, lambda one=one: one.press("Enter"))
+        answered(asked, lambda one=one: one.press("Enter"))
     # No more than the picture has: rows 11 to 19.
     assert rectangle(asked) == (11, 2, 9, 5)
     expect(asked.locator(LABEL)).to_have_text("Region: 45 patches, 5 x 9")
@@ -302,13 +259,13 @@ def test_numbers_say_and_set_the_rectangle(asked):
 
 def test_region_image_and_both_are_asked_as_chosen(asked, index, query_file):
     mark_object(asked)
-    whole = after(asked, lambda: asked.click("#mode-image"))
+    whole = answered(asked, lambda: asked.click("#mode-image"))
     assert whole["asked"]["mode"] == "image"
     assert whole["query_patches"] is None
-    both = after(asked, lambda: asked.click("#mode-both"))
+    both = answered(asked, lambda: asked.click("#mode-both"))
     expect(asked.locator("#weight")).to_be_visible()
     assert both["asked"]["weight"] == 0.5
-    weighed = after(asked, lambda: asked.fill("#weight", "0.2"))
+    weighed = answered(asked, lambda: asked.fill("#weight", "0.2"))
     expect(asked.locator("output")).to_have_text("20 %")
     expect(asked).to_have_url(re.compile("mode=both&w=0.2"))
     region = (5 * 14, 6 * 14, 9 * 14, 9 * 14)
@@ -316,7 +273,7 @@ def test_region_image_and_both_are_asked_as_chosen(asked, index, query_file):
     assert [hit["id"] for hit in weighed["hits"]] == [hit.id for hit in expected]
     there = [hit["score"] for hit in weighed["hits"]]
     assert there == pytest.approx([hit.score for hit in expected], abs=1e-5)
-    placed = after(asked, lambda: asked.click("#position"))
+    placed = answered(asked, lambda: asked.click("#position"))
     assert placed["asked"]["position"] is True
     expect(asked).to_have_url(re.compile("pos=1"))
 
@@ -325,71 +282,3 @@ def test_region_without_a_mark_asks_for_one(asked):
     asked.click("#mode-region")
     expect(asked.locator(".panel")).to_contain_text("Mark a part on the picture first.")
     expect(asked.locator("#status-line")).to_contain_text("nothing is marked yet")
-
-
-@pytest.fixture
-def phone(visit, asked_url) -> Page:
-    size = {"width": 390, "height": 844}
-    page: Page = settled(visit(asked_url, viewport=size, has_touch=True, is_mobile=True))
-    page.locator("#query-canvas").scroll_into_view_if_needed()
-    return page
-
-
-def touch(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    fingers = page.context.new_cdp_session(page)
-
-    def send(kind: str, *points: tuple[float, float]) -> None:
-        places = [{"x": x, "y": y} for x, y in points]
-        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
-
-    send("touchStart", start)
-    for step in range(1, 6):
-        x, y = (a + (b - a) * step / 5 for a, b in zip(start, end, strict=True))
-        send("touchMove", (x, y))
-    send("touchEnd")
-
-
-def test_a_finger_scrolls_the_page_until_a_tool_is_chosen(phone):
-    expect(phone.locator("#tool-pan")).to_have_attribute("aria-pressed", "true")
-    top = phone.evaluate("() => scrollY")
-    touch(phone, spot(phone, 14, 8), spot(phone, 3, 8))
-    expect(phone.locator(LABEL)).to_have_text("Region: none, the whole picture")
-    assert phone.evaluate("() => scrollY") > top + 50
-
-
-def test_a_finger_draws_a_rectangle_and_takes_hold_of_a_handle(phone):
-    phone.tap("#tool-rect")
-    phone.locator("#query-canvas").scroll_into_view_if_needed()
-    top = phone.evaluate("() => scrollY")
-    after(phone, lambda: touch(phone, spot(phone, 6, 5), spot(phone, 8, 8)))
-    assert rectangle(phone) == (6, 5, 3, 4)
-    phone.locator("#query-canvas").scroll_into_view_if_needed()
-    after(phone, lambda: touch(phone, spot(phone, 8.6, 8.6), spot(phone, 11, 12)))
-    assert rectangle(phone) == (6, 5, 6, 8)
-    assert abs(phone.evaluate("() => scrollY") - top) < 2
-
-
-def test_a_finger_paints(phone):
-    phone.tap("#tool-brush")
-    phone.locator("#query-canvas").scroll_into_view_if_needed()
-    after(phone, lambda: touch(phone, spot(phone, 6, 5), spot(phone, 6, 8)))
-    assert painted(phone) == {(6, 5), (6, 6), (6, 7), (6, 8)}
-
-
-def test_a_long_press_on_a_card_shows_its_heat_and_does_not_search(phone, watch):
-    one = phone.locator("#results .card").first
-    one.scroll_into_view_if_needed()
-    box = box_of(one.locator(".frame"))
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before = phone.url
-    fingers = phone.context.new_cdp_session(phone)
-    held = {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]}
-    fingers.send("Input.dispatchTouchEvent", held)
-    expect(one).to_have_class(re.compile(r"\bhot\b"))
-    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    expect(one).to_have_class(re.compile(r"\bhot\b"))
-    assert phone.url == before
-    # And the next tap is an ordinary one.
-    with phone.expect_response(is_search):
-        phone.touchscreen.tap(x, y)
-    assert phone.url != before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import html.parser
-import json
 import re
 import urllib.request
 from urllib.parse import urlsplit
@@ -119,8 +118,8 @@ def test_hostile_names_are_text_on_cards_facets_and_suggestions(alarmed, index):
         assert one.locator(".labels li").text_content() == scenes.HOSTILE_FOLDER
     # A name written backwards must not turn the words around it.
     assert page.locator(".card .path bdi").count() == 2 * len(scenes.HOSTILE)
-    option = page.locator(f"#filter-words option[value={json.dumps('label:' + scenes.HOSTILE_FOLDER)}]")
-    expect(option).to_be_attached()
+    suggested = page.locator("#filter-words option").evaluate_all("all => all.map(o => o.value)")
+    assert f"label:{scenes.HOSTILE_FOLDER}" in suggested
 
 
 def test_a_long_name_does_not_widen_the_page(visit, server, index):

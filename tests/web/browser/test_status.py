@@ -243,7 +243,7 @@ def test_nobody_asks_often_when_nobody_looks(visit, busy):
         for _ in range(seconds):
             page.clock.run_for(1000)
             page.wait_for_timeout(20)
-        return busy.count(asked) - before
+        return float(busy.count(asked) - before)
 
     assert polls_in(5) >= 3
     page.clock.fast_forward(70_000)

@@ -36,9 +36,7 @@ def test_a_link_gives_the_same_in_a_browser_that_knows_nothing(visit, asked_url,
     assert there.url == here.url
     assert shown(there) == shown(here)
     assert len(shown(here)) >= 5
-    expect(there.locator("#region-label")).to_have_text(
-        here.locator("#region-label").inner_text()
-    )
+    expect(there.locator("#region-label")).to_have_text(here.locator("#region-label").inner_text())
 
 
 def test_a_link_of_something_done_by_hand_gives_the_same_elsewhere(visit, page, query_file):

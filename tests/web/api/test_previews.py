@@ -1,0 +1,37 @@
+"""Pictures made ready are kept while there is room, and made once."""
+
+from __future__ import annotations
+
+from dinosearch.web.previews import Previews
+
+from dinosearch.images import Decoder
+
+
+def test_what_was_used_longest_ago_makes_room():
+    previews = Previews(max_bytes=10)
+    previews.put("a", b"aaaa")
+    previews.put("b", b"bbbb")
+    assert previews.get("a") == b"aaaa"
+    previews.put("c", b"cc")
+    assert (previews.get("a"), previews.get("b")) == (b"aaaa", b"bbbb"), "10 bytes fit"
+    previews.put("d", b"d")
+    assert [previews.get(tag) for tag in "abcd"] == [b"aaaa", b"bbbb", None, b"d"]
+    previews.put("d", b"dddddd")
+    assert [previews.get(tag) for tag in "abd"] == [None, b"bbbb", b"dddddd"]
+    previews.put("e", b"e" * 11)
+    assert previews.get("e") is None, "more than there is room for"
+
+
+def test_a_preview_is_made_once(client, site, monkeypatch):
+    made, original = [], Decoder.jpeg
+
+    def counting(decoder, path, **options):
+        made.append(path)
+        return original(decoder, path, **options)
+
+    monkeypatch.setattr(Decoder, "jpeg", counting)
+    item = site.ids["1.png"]
+    first = client.get(f"/api/v1/images/{item}/thumb?s=1600").data
+    assert client.get(f"/api/v1/queries/img-{item}/image").data == first
+    assert client.get(f"/api/v1/images/{item}/thumb?s=1600").data == first
+    assert len(made) == 1
