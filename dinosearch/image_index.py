@@ -282,7 +282,8 @@ class ImageIndex:
         `picture` as in `search`, but not an id, which needs no encoding; or a `Query`, whose
         features of a window that shows `region` are then at hand too. A file whose content
         the index holds is not encoded: its stored features serve. With `max_pixels` a
-        larger picture is refused. Raises `InvalidInput`, `PictureRefused`.
+        larger picture that must be decoded is refused. Raises `InvalidInput`,
+        `PictureRefused`.
         """
         return self._searcher.query(picture, region, max_pixels=max_pixels)
 

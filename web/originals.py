@@ -69,13 +69,14 @@ def open_original(item: Item, roots: list[Root]) -> BinaryIO | None:
     return None
 
 
-def is_open_to_view(item: Item, roots: list[Root]) -> bool:
-    """Whether the picture's file is there and lies under one of the roots."""
+def file_state(item: Item, roots: list[Root]) -> tuple[int, int] | None:
+    """(bytes, mtime_ns) of the picture's file as it is now; None where it may not be seen."""
     file = open_original(item, roots)
     if file is None:
-        return False
-    file.close()
-    return True
+        return None
+    with file:
+        state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns
 
 
 def _real_path(handle: int, path: str) -> str:

@@ -13,7 +13,7 @@ from werkzeug.wsgi import wrap_file
 from dinosearch.errors import InvalidInput, PictureRefused
 
 from ..models import ImageRecord, ImagesParameters, ImagesReply, Parameters, ThumbParameters
-from ..originals import is_open_to_view, open_original, roots_of
+from ..originals import file_state, open_original, roots_of
 from ..problems import Problem
 from ..services import services
 from .queries import PREVIEW_SIDE, item_of, preview_of_item
@@ -84,7 +84,7 @@ def get_image(parameters: Parameters, image_id: int) -> Any:
         grid=(grid.rows, grid.cols),
         crop=crop_of(grid),
         preview=thumb_of(item, PREVIEW_SIDE),
-        file=f"/api/v1/images/{item.id}/file" if is_open_to_view(item, roots) else None,
+        file=f"/api/v1/images/{item.id}/file" if file_state(item, roots) is not None else None,
         copies=served.index.copies(item.id),
     )
 
@@ -123,7 +123,8 @@ def get_thumb(parameters: ThumbParameters, image_id: int) -> Response:
                 raise Problem(
                     "image-not-found", "there is no thumbnail, and the file cannot be read"
                 ) from None
-    fixed = parameters.v == item.sha256[:12]
+    # A preview is made of the file as it is now, which may not be what was indexed.
+    fixed = parameters.v == item.sha256[:12] and response.get_etag()[0] == tag
     response.headers["Cache-Control"] = (
         "private, max-age=31536000, immutable" if fixed else "private, no-cache"
     )

@@ -89,7 +89,10 @@ def _indexing(
             f" {report.refused} refused, {report.failed} failed"
         )
         if report.refused or report.failed:
-            job.errors.append(f"{report.refused + report.failed} files were not taken")
+            count = report.refused + report.failed
+            job.errors.append(
+                "1 file was not taken" if count == 1 else f"{count} files were not taken"
+            )
         return {name: value for name, value in found.items() if name != "unmatched"}
 
     return work

@@ -20,7 +20,7 @@ from ..models import (
     QueryRef,
     RegionMark,
 )
-from ..originals import is_open_to_view, roots_of
+from ..originals import file_state, roots_of
 from ..problems import Problem, of_picture
 from ..services import services
 from ..shelf import Served
@@ -248,11 +248,14 @@ def get_query_image(parameters: Parameters, query_id: str) -> Response:
 def preview_of_item(served: Served, item: Item) -> Response:
     """A picture of the index as a JPEG for the page. Raises `Problem`."""
     # A folder above it may have become a link that leads elsewhere.
-    if not is_open_to_view(item, roots_of(served.index, services().settings.roots)):
+    state = file_state(item, roots_of(served.index, services().settings.roots))
+    if state is None:
         raise Problem(
             "image-not-found", "the file is gone, or lies outside the folders that are served"
         )
-    return _preview(served, item.path, f"{item.sha256[:24]}-{PREVIEW_SIDE}")
+    unchanged = state == (item.bytes, item.mtime_ns)
+    content = item.sha256[:24] if unchanged else f"{item.id}-{state[0]:x}-{state[1]:x}"
+    return _preview(served, item.path, f"{content}-{PREVIEW_SIDE}")
 
 
 def _preview(served: Served, path: str, tag: str) -> Response:

@@ -77,7 +77,7 @@ def test_a_new_picture_is_found_once_its_folder_is_indexed(client):
     counts = {name: job["result"][name] for name in ("seen", "added", "refused", "failed")}
     assert counts == {"seen": 3, "added": 2, "refused": 1, "failed": 0}
     assert job["message"] == "2 added, 0 updated, 0 unchanged, 1 refused, 0 failed"
-    assert job["errors"] == ["1 files were not taken"]
+    assert job["errors"] == ["1 file was not taken"]
     assert job["params"]["roots"] == [{"root": "corpus", "folder": "more"}]
     assert job["params"] | {"roots": []} == {
         "labels": "folders", "prune": False, "readd": False, "roots": []
