@@ -204,6 +204,18 @@ def asked(visit: Visit, asked_url: str) -> Page:
     return settled(visit(asked_url))
 
 
+@pytest.fixture(scope="package")
+def few_url(asked_url: str) -> str:
+    """As `asked_url`, among the five pictures that hold the object: quick to show."""
+    return f"{asked_url}&f=label:planted"
+
+
+@pytest.fixture
+def few(visit: Visit, few_url: str) -> Page:
+    """The answer among five pictures."""
+    return settled(visit(few_url))
+
+
 @pytest.fixture
 def page(visit: Visit, server: Server) -> Page:
     """The search screen, before anything was asked."""

@@ -45,15 +45,15 @@ State = Callable[[Open, Any], Page]
 
 
 def _start(open_: Open, at) -> Page:
-    return settled(open_(at.server.url))
+    return settled(open_(f"{at.server.url}/?f=label:plain"))
 
 
 def _answer(open_: Open, at) -> Page:
-    return settled(open_(at.asked))
+    return settled(open_(f"{at.asked}&f=label:plain"))
 
 
 def _region(open_: Open, at) -> Page:
-    page = settled(open_(f"{at.asked}{REGION}&f=label:planted"))
+    page = settled(open_(f"{at.few}{REGION}"))
     page.click("details.numbers summary")
     page.click("#facets summary")
     return page

@@ -132,11 +132,14 @@ def padded(tmp_path_factory, chromium) -> Iterator[tuple[Server, dinosearch.Imag
         server.stop()
 
 
-@pytest.mark.parametrize("asked", [QUERY, scenes.WIDE_QUERY, scenes.QUERY_ROTATED], ids=str)
+@pytest.mark.parametrize(
+    "asked", [QUERY, scenes.WIDE_QUERY, scenes.QUERY_ROTATED], ids=lambda one: one.name
+)
 def test_marked_patches_of_the_query_light_up_by_how_well_they_are_found(
-    sharp, index, tmp_path, asked
+    visit, server, index, tmp_path, asked
 ):
-    choose(sharp, scenes.save_scene(tmp_path, asked))
+    upload = server.upload(scenes.save_scene(tmp_path, asked))
+    sharp = settled(visit(f"{server.url}/?q=up:{upload}", dense=3))
     # Two rows of the object and one of the ground above it.
     answer = mark(sharp, asked, asked.row - 1, asked.col, TALL, WIDE)
     noisy = next(hit for hit in answer["hits"][:12] if not hit["path"].startswith("planted/"))

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.web.browser import scenes
 from tests.web.browser.acting import card, id_of, is_search, settled, shown
-from tests.web.browser.focus import check_reached, check_visible, ring
+from tests.web.browser.focus import LISTENING, check_reached, check_visible, ring
 from tests.web.browser.looking import box_of, shot
 
 SCREENS = {
@@ -22,7 +22,9 @@ SCREENS = {
 
 def screen(visit, server, asked_url: str, index, name: str, **options) -> Page:
     path = SCREENS[name].format(asked=asked_url, id=id_of(index, scenes.SQUARE.name))
-    page: Page = visit(path if path.startswith("http") else server.url + path, **options)
+    page: Page = visit(f"{server.url}/problems/not-found", **options)  # a page without scripts
+    page.add_init_script(LISTENING)
+    page.goto(path if path.startswith("http") else server.url + path)
     if name in ("start", "answer"):
         settled(page)
         # What helps to write a filter comes with the first visit to its field.

@@ -15,9 +15,9 @@ LABEL = "#region-label"
 
 
 @pytest.fixture
-def phone(visit, asked_url) -> Page:
+def phone(visit, few_url) -> Page:
     size = {"width": 390, "height": 844}
-    page: Page = settled(visit(asked_url, viewport=size, has_touch=True, is_mobile=True))
+    page: Page = settled(visit(few_url, viewport=size, has_touch=True, is_mobile=True))
     page.locator("#query-canvas").scroll_into_view_if_needed()
     return page
 

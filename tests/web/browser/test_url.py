@@ -142,7 +142,6 @@ BAD = {
     "r=0.5,0.5,0.9,0.1": "r=0.5,0.5,0.9,0.1",
     "k=0": "k=0",
     "min=warm": "min=warm",
-    "f=colour:red": "f=colour:red",
     "nonsense=1": "nonsense=1",
     "m=%00%00": "m=\0\0",
     "q=up:zz": "q=up:zz",
@@ -153,22 +152,30 @@ BAD = {
 
 
 @pytest.mark.parametrize(("given", "told"), BAD.items(), ids=BAD.keys())
-def test_what_is_not_understood_is_told_and_the_rest_still_answers(visit, asked_url, given, told):
-    page = visit(f"{asked_url}&{given}")
+def test_what_is_not_understood_is_told_and_the_rest_still_answers(visit, few_url, given, told):
+    page = visit(f"{few_url}&{given}")
     note = page.locator("#problem .trouble")
     expect(note).to_contain_text("were not understood and are ignored")
     expect(note.locator("code")).to_have_text(told)
     settled(page)
-    assert len(shown(page)) == 48
+    assert len(shown(page)) == 5
     note.get_by_role("button", name="Dismiss").click()
     expect(note).to_have_count(0)
 
 
-def test_painted_cells_outside_the_grid_are_told(visit, asked_url):
-    page = visit(f"{asked_url}&m={'_' * 90}&mode=region")
+def test_a_filter_that_is_none_is_told_and_the_others_hold(visit, asked_url):
+    page = visit(f"{asked_url}&f=label:plain,colour:red")
+    expect(page.locator("#problem .trouble code")).to_have_text("f=colour:red")
+    settled(page)
+    expect(page.locator(".chip")).to_have_count(1)
+    assert len(shown(page)) == 12
+
+
+def test_painted_cells_outside_the_grid_are_told(visit, few_url):
+    page = visit(f"{few_url}&m={'_' * 90}&mode=region")
     expect(page.locator("#problem .trouble code")).to_contain_text("m=___")
     settled(page)
-    assert len(shown(page)) == 48
+    assert len(shown(page)) == 5
 
 
 def test_bad_parameters_of_a_picture_are_told(visit, server, index):
