@@ -110,7 +110,7 @@ def contexts(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
 def new_context(chromium: Browser, options) -> BrowserContext:
     context = chromium.new_context(**options)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(40_000)
     return context
 
 

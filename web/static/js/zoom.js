@@ -17,6 +17,7 @@ export function zoomed({ scale, x, y }, factor, px, py, limit = MOST) {
 
 /** Never so far that the view (box) runs empty; in the middle of a side that the frame does not fill. */
 export function held({ scale, x, y }, box, frame) {
+  if (scale === 1) return { scale, x: 0, y: 0 }; // where CSS has it, to the fraction of a pixel
   const along = (at, whole, start, size) =>
     size * scale <= whole ? (whole - size * scale) / 2 - start : Math.min(-start, Math.max(at, whole - start - size * scale));
   return { scale, x: along(x, box.width, frame.left, frame.width), y: along(y, box.height, frame.top, frame.height) };
