@@ -54,6 +54,7 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
 
 def mark(page: Page, scene: Scene, row: int, col: int, tall: int, wide: int) -> dict[str, Any]:
     """Draw a rectangle of cells on the query picture; returns what the server answered."""
+    settled(page)  # else the panel may still move under the drag
     canvas = page.locator("#query-canvas")
     canvas.scroll_into_view_if_needed()
     shape = (scene.rows, scene.cols)
