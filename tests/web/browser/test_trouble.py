@@ -122,6 +122,8 @@ def test_a_server_that_has_stopped_is_told_and_found_again(visit, index, tmp_pat
     page = visit(f"{server.url}/", expects=("net::ERR_CONNECTION_REFUSED",))
     choose(page, query_file)
     before = shown(page)
+    # What is under way when it stops would be cut off, which is not what is looked at here.
+    page.wait_for_load_state("networkidle")
     server.stop()
     page.click("#exact")
     trouble = page.locator(PROBLEM)
