@@ -16,11 +16,12 @@ from .settings import MB, BadSettings, Settings
 _MOST_BYTES = 512 * MB
 
 
-class _Stop(BaseException):
-    """Raised by the signal that ends the server."""
+class _Stop(SystemExit):
+    """Raised by the signal that ends the server.
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    A `SystemExit`, since waitress's loop lets go of nothing else: it stops taking requests,
+    and waits up to five seconds for those that are being answered.
+    """
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None) -> int:
@@ -49,23 +50,27 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error};"
                 " another port: --port N"
             ) from error
+        signals: list[int] = []
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            # A second one ends the process there and then, which the store is made to survive.
+            for one in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(one, signal.SIG_DFL)
+            signals.append(number)
+            raise _Stop
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
+            signal.signal(number, stop)
         try:
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             ready(f"http://{host}:{getattr(server, 'effective_port', settings.port)}/")
             server.run()
-        except _Stop as stop:
-            return 128 + stop.number
+        except _Stop:
+            pass  # It came before the loop began.
         finally:
+            # An answer that takes longer finds its connection closed: no news to anybody.
+            logging.getLogger("waitress").setLevel(logging.CRITICAL)
             server.close()
-        return 0
+        return 128 + signals[0] if signals else 0
     finally:
         services.close()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    # A second one ends the process there and then, which the store is made to survive.
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_DFL)
-    raise _Stop(number)

@@ -155,7 +155,7 @@ def test_a_signal_in_the_middle_of_a_job_keeps_what_was_committed(folder, tmp_pa
         assert job["state"] == "running"
         assert 0 < job["committed"] < 3_000
         code, said = server.end(signal.SIGTERM)
-        assert (code, "Traceback" in said) == (143, False)
+        assert (code, said.count("Traceback")) == (143, 0), said
     with dinosearch.open(index) as found:
         assert job["committed"] <= len(found) < 3_000
         assert found.verify(full=True).ok
