@@ -15,7 +15,9 @@ from dinosearch.encoders import Encoder, load_encoder
 from dinosearch.errors import InvalidInput, UnusableIndex
 from dinosearch.image_index import ImageIndex
 from dinosearch.storage.catalog import Catalog
+from dinosearch.storage.codecs import DEFAULT
 from dinosearch.storage.folder import Folder
+from dinosearch.storage.index_codec import check_codec, codec_name
 from dinosearch.storage.verify import VerifyReport
 from dinosearch.storage.verify import verify as verify_index
 
@@ -30,12 +32,17 @@ def create(
     device: str = "auto",
     precision: str = "auto",
     download: bool = False,
+    tokens: str = DEFAULT,
 ) -> ImageIndex:
     """Make a new, empty index in the folder `path` and open it.
 
     `encoder` is a name for `load_encoder`, which the further options go to, or an
-    `Encoder`. Raises `InvalidInput` when there is an index, or anything else, already.
+    `Encoder`. `tokens` says how patch tokens are kept: `int8` in one byte a number,
+    `fp16` exactly in two, `pca-int8` or `pq` in less than one; `codec_report` measures what
+    each costs.
+    Raises `InvalidInput` when there is an index, or anything else, already.
     """
+    check_codec(tokens)
     folder = Folder(_absolute(path))
     if folder.exists():
         raise InvalidInput(f"{folder.root} is an index already: open it, or name another folder")
@@ -70,6 +77,7 @@ def create(
                 "fingerprint": json.dumps(encoder.fingerprint.to_dict(), sort_keys=True),
                 "fingerprint_digest": encoder.fingerprint.digest,
                 "view": json.dumps(asdict(encoder.view), sort_keys=True),
+                "tokens": tokens,
                 "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
         ).close()
@@ -87,11 +95,13 @@ def open_or_create(
     device: str = "auto",
     precision: str = "auto",
     download: bool = False,
+    tokens: str | None = None,
 ) -> ImageIndex:
     """Open the index in the folder `path`, or make it when there is none.
 
     Options left None are those of the index, or the defaults of `create`. An index that
-    was made otherwise than asked is refused with `EncoderMismatch`.
+    was made otherwise than asked is refused with `EncoderMismatch`, one that keeps its
+    `tokens` otherwise with `InvalidInput`.
     """
     folder = Folder(_absolute(path))
     if not folder.exists():
@@ -104,9 +114,12 @@ def open_or_create(
             device=device,
             precision=precision,
             download=download,
+            tokens=DEFAULT if tokens is None else tokens,
         )
     index = open_index(path)
     try:
+        if tokens is not None:
+            _check_tokens(folder, tokens)
         index.use_encoder(
             name=encoder,
             weights=weights,
@@ -120,6 +133,20 @@ def open_or_create(
         index.close()
         raise
     return index
+
+
+def _check_tokens(folder: Folder, asked: str) -> None:
+    check_codec(asked)
+    catalog = Catalog.open(folder.catalog, writable=False)
+    try:
+        kept = codec_name(catalog)
+    finally:
+        catalog.close()
+    if asked != kept:
+        raise InvalidInput(
+            f"{folder.root} keeps its tokens as {kept}, which was settled when it was made, and"
+            f" not as {asked}: leave --tokens out, or index the pictures into a new folder"
+        )
 
 
 def open_index(path: str | PathLike[str], *, encoder: Encoder | None = None) -> ImageIndex:

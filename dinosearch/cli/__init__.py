@@ -26,6 +26,7 @@ _COMMANDS = {
     "compact": ("care", "Merge small files and drop what was removed for good."),
     "verify": ("care", "Check an index; exit 1 if anything is wrong."),
     "encoders": ("encoders", "List encoders, and fetch their weights."),
+    "codec-report": ("codecs", "What each way to keep patches costs, in bytes and in answers."),
     "evaluate": ("evaluate", "Measure how well an index answers."),
     "demo": ("demo", "Index real photographs and search them."),
 }
@@ -39,7 +40,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"dinosearch.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

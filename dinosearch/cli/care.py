@@ -33,6 +33,7 @@ def info(folder: str, as_json: bool) -> None:
     line(f"items      {facts['items']}")
     line(f"encoder    {facts['encoder']} ({facts['precision']})")
     line(f"vectors    {how}")
+    line(f"tokens     {facts['tokens']}")
     line(f"size       {facts['bytes'] / 1e6:,.1f} MB in {facts['segments']} segments")
     if facts["dead_rows"]:
         line(f"unused     {facts['dead_rows']} rows; dinosearch compact drops them")

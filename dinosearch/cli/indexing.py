@@ -19,7 +19,11 @@ from dinosearch.cli.stopping import StopRequest
 @click.option("--weights", type=click.Path(), metavar="FILE", help="Weights to use.")
 @click.option("--size", type=int, metavar="N", help="A multiple of 14. [default: 560]")
 @click.option("--fit", type=click.Choice(["crop", "pad", "squash"]), help="[default: crop]")
-@click.option("--tokens", type=click.Choice(["fp16"]), default="fp16", show_default=True)
+@click.option(
+    "--tokens",
+    type=click.Choice(["fp16", "int8", "pca-int8", "pq"]),
+    help="How patches are kept; see codec-report. [default: int8]",
+)
 @click.option("--labels", metavar="folders|FILE.csv", help="Where labels come from.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16 or fp16.")
@@ -43,7 +47,7 @@ def index(
     weights: str | None,
     size: int | None,
     fit: str | None,
-    tokens: str,
+    tokens: str | None,
     labels: str | None,
     device: str,
     precision: str,
@@ -79,6 +83,7 @@ def index(
         device=device,
         precision=precision,
         download=download,
+        tokens=tokens,
     ) as opened:
         if opened.encoder.note:
             note(opened.encoder.note)

@@ -64,7 +64,11 @@ class Colour(Encoder):
     def encode_views(self, views: Views) -> Features:
         self.check_views(views)
         patches = _tokens(_cell_means(views) / np.float32(255.0))
-        return Features(unit_rows(patches.mean(axis=1), "CLS"), unit_rows(patches, "patch"))
+        return Features(
+            unit_rows(patches.mean(axis=1), "CLS"),
+            unit_rows(patches, "patch"),
+            np.linalg.norm(patches, axis=-1),
+        )
 
 
 def _cell_means(pictures: NDArray[Any]) -> NDArray[np.float32]:

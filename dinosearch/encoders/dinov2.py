@@ -97,12 +97,13 @@ class VisionTransformer(nn.Module):
             x = torch.cat([x[:, :1], tokens, x[:, 1:]], dim=1)
         for block in self.blocks:
             x = block(x)
-        x = self.norm(x)
+        before, x = x, self.norm(x)
         first = 1 + self.registers
         return {
             "x_norm_clstoken": x[:, 0],
             "x_norm_regtokens": x[:, 1:first],
             "x_norm_patchtokens": x[:, first:],
+            "x_prenorm": before,
         }
 
 

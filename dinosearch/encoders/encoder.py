@@ -44,11 +44,16 @@ class Features:
     """What an encoder says about N pictures.
 
     `cls` float32 [N, D], `patches` float32 [N, P, Dp]; all rows of unit length; patches
-    row-major. CLS and patch vectors are never compared with each other.
+    row-major. CLS and patch vectors are never compared with each other. `patch_norms`
+    float32 [N, P] are the lengths that the patch tokens had: a transformer writes notes of
+    its own into a few patches that show nothing, and those are long (Darcet et al., "Vision
+    Transformers Need Registers", 2024). Before the last layer norm where the encoder gives
+    that, because the norm evens them out.
     """
 
     cls: NDArray[np.float32]
     patches: NDArray[np.float32]
+    patch_norms: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.cls)
@@ -117,6 +122,7 @@ class Encoder(ABC):
         return Features(
             np.concatenate([part.cls for part in parts]),
             np.concatenate([part.patches for part in parts]),
+            np.concatenate([part.patch_norms for part in parts]),
         )
 
     def check_views(self, views: Views) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dinosearch.geometry import PatchGrid
+from dinosearch.geometry import Box, PatchGrid
 
 MEAN = (0.485, 0.456, 0.406)
 """ImageNet's mean colour, RGB in [0, 1]."""
@@ -44,4 +44,33 @@ def make_view(image: Image.Image, grid: PatchGrid) -> NDArray[np.uint8]:
     x1 = min(grid.scaled_width, grid.left + grid.size)
     y1 = min(grid.scaled_height, grid.top + grid.size)
     view[y0 - grid.top : y1 - grid.top, x0 - grid.left : x1 - grid.left] = pixels[y0:y1, x0:x1]
+    return view
+
+
+def make_zoom(image: Image.Image, shows: Box, grid: PatchGrid) -> NDArray[np.uint8]:
+    """uint8 [size, size, 3]: what `grid` marks out, of a cutting from a picture.
+
+    `image` is RGB and shows the part `shows` (picture pixels) of the upright picture, at any
+    resolution. What of the square is not in it is padded.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"a view is made of an RGB picture, not of {image.mode}")
+    seen = grid.window.intersection(shows)
+    at = grid.to_view(seen)
+    x0, y0 = round(at.x0), round(at.y0)
+    x1, y1 = max(x0 + 1, round(at.x1)), max(y0 + 1, round(at.y1))
+    sx, sy = image.width / shows.width, image.height / shows.height
+    part = image.resize(
+        (x1 - x0, y1 - y0),
+        Image.Resampling.BICUBIC,
+        box=(
+            (seen.x0 - shows.x0) * sx,
+            (seen.y0 - shows.y0) * sy,
+            min(image.width, (seen.x1 - shows.x0) * sx),
+            min(image.height, (seen.y1 - shows.y0) * sy),
+        ),
+    )
+    view = np.full((grid.size, grid.size, 3), PAD_COLOUR, dtype=np.uint8)
+    pixels = np.asarray(part)[: grid.size - y0, : grid.size - x0]
+    view[y0 : y0 + pixels.shape[0], x0 : x0 + pixels.shape[1]] = pixels
     return view

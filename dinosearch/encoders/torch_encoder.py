@@ -55,6 +55,7 @@ class TorchEncoder(Encoder):
             return Features(
                 np.empty((0, self.dim), np.float32),
                 np.empty((0, rows * cols, self.patch_dim), np.float32),
+                np.empty((0, rows * cols), np.float32),
             )
         # torch takes neither a read-only array nor one that runs backwards.
         ready = np.require(views, requirements=["C", "W"])
@@ -62,17 +63,21 @@ class TorchEncoder(Encoder):
             parts, self.batch_size = rules.run_batches(
                 self._encode, torch.from_numpy(ready), self.batch_size
             )
-        cls = np.concatenate([part[0] for part in parts])
-        patches = np.concatenate([part[1] for part in parts])
-        return Features(unit_rows(cls, "CLS"), unit_rows(patches, "patch"))
+        cls, patches, norms = (np.concatenate(several) for several in zip(*parts, strict=True))
+        return Features(unit_rows(cls, "CLS"), unit_rows(patches, "patch"), norms)
 
-    def _encode(self, views: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _encode(self, views: Tensor) -> tuple[NDArray[np.float32], ...]:
+        """CLS [n, D], patches [n, P, Dp] and their lengths [n, P]."""
         # Sent as bytes and normalised there: a quarter of the way, and of the memory.
         there = rules.send(views, self.device)
         features = self._features(normalised(there, self.mean, self.std))
+        patches = features["x_norm_patchtokens"]
+        # Registers come before the patches, so these are the last.
+        raw = features["x_prenorm"][:, -patches.shape[1] :] if "x_prenorm" in features else patches
         return (
             features["x_norm_clstoken"].cpu().numpy(),
-            features["x_norm_patchtokens"].cpu().numpy(),
+            patches.cpu().numpy(),
+            raw.norm(dim=-1).cpu().numpy(),
         )
 
     def _features(self, batch: Tensor) -> dict[str, Tensor]:

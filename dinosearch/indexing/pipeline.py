@@ -20,10 +20,12 @@ from dinosearch.images import Decoder, Found, Picture, Refusal
 from dinosearch.images.reasons import state_of
 from dinosearch.indexing.annotations import Annotator
 from dinosearch.indexing.committer import Committer
+from dinosearch.indexing.measuring import measure
 from dinosearch.indexing.report import AddReport, Progress
 from dinosearch.indexing.sources import check_sources, find_all, is_gone, is_unmounted
 from dinosearch.storage.catalog import Catalog, Item
-from dinosearch.storage.upkeep import refresh_vectors
+from dinosearch.storage.derived import refresh_patches
+from dinosearch.storage.upkeep import refresh_statistics, refresh_vectors
 from dinosearch.storage.writer import Annotation, Batch, Origin, Row, Trouble, Writer
 
 
@@ -55,7 +57,7 @@ def add_pictures(
         run.go(find_all(roots), workers)
         if not run.report.stopped:
             run.look_for_vanished(roots, prune)
-            run.refresh_vectors()
+            run.refresh_derived()
         if not run.report.stopped:
             run.settle_unmatched()
     finally:
@@ -65,7 +67,7 @@ def add_pictures(
 
 
 class _Stopped(Exception):
-    """Ends the building of the FAISS file; nothing of it has been committed."""
+    """Ends the building of a derived file; nothing of it has been committed."""
 
 
 class _Run:
@@ -262,11 +264,12 @@ class _Run:
             self._waiting = [one for row, one in enumerate(waiting) if row not in bad]
             self._encode()
             return
-        for (picture, source, item), cls, patches in zip(
-            waiting, features.cls, features.patches, strict=True
+        for (picture, source, item), cls, patches, norms in zip(
+            waiting, features.cls, features.patches, features.patch_norms, strict=True
         ):
+            shown = picture.grid.shown.ravel()
             tokens = patches.astype(np.float16)
-            tokens[~picture.grid.shown.ravel()] = 0  # padding must match nothing
+            tokens[~shown] = 0  # padding must match nothing
             self._out.add(
                 Row(
                     origin=_origin(picture, source),
@@ -280,6 +283,7 @@ class _Run:
                     notes=picture.notes,
                     thumbnail=picture.thumbnail,
                     item=item.id if item else None,
+                    norms=np.where(shown, norms, np.float32(0)),
                 )
             )
             if item is None:
@@ -322,16 +326,20 @@ class _Run:
         failed = [path for path in failed if is_gone(path)]
         self._writer.commit(Batch(recovered=failed))
 
-    def refresh_vectors(self) -> None:
-        """Bring the FAISS file up to date; a request to stop ends that at its next step."""
+    def refresh_derived(self) -> None:
+        """Bring what is derived up to date; a request to stop ends that at its next step."""
 
         def tell(step: str) -> None:
             if self._stop():
                 raise _Stopped
-            self._progress(Progress(f"vector index: {step}"))
+            self._progress(Progress(step))
 
         try:
-            refresh_vectors(self._writer, progress=tell)
+            refresh_vectors(self._writer, progress=lambda step: tell(f"vector index: {step}"))
+            refresh_patches(self._writer, progress=lambda step: tell(f"patch index: {step}"))
+            refresh_statistics(
+                self._writer, measure, progress=lambda step: tell(f"statistics: {step}")
+            )
         except _Stopped:
             self.report.stopped = True
 

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. `step` is `finding`, `indexing` or what the vector index does.
+    """Where a run stands. `step` is `finding`, `indexing` or what is being derived.
 
     `total` files were found, `done` of them are decided, `committed` would survive a
     power cut now.

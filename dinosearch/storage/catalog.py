@@ -87,6 +87,31 @@ class VectorIndexRow:
 
 
 @dataclass(frozen=True)
+class PatchIndexRow:
+    """What the catalog knows of the derived patch index: rows are pictures."""
+
+    name: str
+    bytes: int
+    sha256: str
+    segments: tuple[int, ...]
+    rows: int
+    per_item: int
+    nlist: int
+    trained_on: int
+
+
+@dataclass(frozen=True)
+class StatisticsRow:
+    """What the catalog knows of the derived statistics: of how many items, drawn from where."""
+
+    name: str
+    bytes: int
+    sha256: str
+    items: int
+    segments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Failure:
     """A file that was seen and did not become an item."""
 
@@ -147,6 +172,26 @@ class Catalog(Database):
         values = list(row)
         values[3] = tuple(json.loads(row[3]))
         return VectorIndexRow(*values)
+
+    def patch_index(self) -> PatchIndexRow | None:
+        if not self.has_table("patch_index"):
+            return None
+        with self.read() as db:
+            row = db.execute("SELECT * FROM patch_index").fetchone()
+            if row is None:
+                return None
+            name, size, sha256, segments, *numbers = row
+            return PatchIndexRow(name, size, sha256, tuple(json.loads(segments)), *numbers)
+
+    def statistics(self) -> StatisticsRow | None:
+        if not self.has_table("statistics"):
+            return None
+        with self.read() as db:
+            row = db.execute("SELECT * FROM statistics").fetchone()
+            if row is None:
+                return None
+            name, size, sha256, items, segments = row
+            return StatisticsRow(name, size, sha256, items, tuple(json.loads(segments)))
 
     def places(self) -> NDArray[np.int64]:
         """int64 [items, 3]: id, segment, row of every item, by id."""

@@ -82,6 +82,26 @@ CREATE TABLE vector_index(
   recall_queries INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+ADDED = """
+CREATE TABLE IF NOT EXISTS statistics(
+  name TEXT PRIMARY KEY,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  items INTEGER NOT NULL,
+  segments TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS patch_index(
+  name TEXT PRIMARY KEY,
+  bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  segments TEXT NOT NULL,
+  rows INTEGER NOT NULL,
+  per_item INTEGER NOT NULL,
+  nlist INTEGER NOT NULL,
+  trained_on INTEGER NOT NULL) WITHOUT ROWID
+"""
+"""Tables that came later, apart by ";". An index made before lacks them until somebody opens
+it to write; whoever only reads must do without."""
+
 
 _BUSY_MS = 30_000
 
@@ -108,7 +128,7 @@ class Database:
         with database._errors():
             database._connection.execute("PRAGMA journal_mode=WAL")
         with database.write() as db:
-            for statement in SCHEMA.split(";"):
+            for statement in f"{SCHEMA};{ADDED}".split(";"):
                 db.execute(statement)
             db.executemany(
                 "INSERT INTO meta VALUES(?, ?)", [("generation", "-1"), *sorted(meta.items())]
@@ -132,7 +152,13 @@ class Database:
             )
         uri = path.absolute().as_uri()
         if writable:
-            return cls._open(path, f"{uri}?mode=rw")
+            database = cls._open(path, f"{uri}?mode=rw")
+            try:
+                database._add_tables()
+            except BaseException:
+                database.close()
+                raise
+            return database
         try:
             return cls._open(path, f"{uri}?mode=ro")
         except UnusableIndex as error:
@@ -177,6 +203,20 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _add_tables(self) -> None:
+        """Bring the tables of an older index up to date; each is there wholly or not at all."""
+        with self._lock, self._errors():
+            for statement in ADDED.split(";"):
+                self._connection.execute(statement)
+
+    def has_table(self, name: str) -> bool:
+        """Whether the file has a table, which an index made before that table lacks."""
+        with self.view() as db:
+            found = db.execute(
+                "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", [name]
+            ).fetchone()
+        return bool(found[0])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

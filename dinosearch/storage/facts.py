@@ -9,6 +9,7 @@ from typing import Any
 
 from dinosearch.storage.catalog import Catalog
 from dinosearch.storage.folder import Folder
+from dinosearch.storage.index_codec import codec_name
 from dinosearch.storage.snapshot import Snapshot
 from dinosearch.storage.vectors import RECALL_AT
 
@@ -19,7 +20,7 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
     `recall` is the recall@10 that was measured when the FAISS file was built; without
     one every search is a full scan, which misses nothing. `grid` (rows, columns of
     patches), `dim` and `patch_dim` (numbers in a CLS vector, in a patch token) are None
-    while the index is empty.
+    while the index is empty. `tokens` is the codec of the patch tokens.
     """
     row = snapshot.vector_row
     vectors: dict[str, Any] = {"kind": "exact scan"}
@@ -45,6 +46,7 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
         "grid": list(segment.grid) if segment else None,
         "dim": segment.dim if segment else None,
         "patch_dim": segment.patch_dim if segment else None,
+        "tokens": codec_name(catalog),
         "recall": recall,
         "recall_at": RECALL_AT,
         "recall_queries": queries,

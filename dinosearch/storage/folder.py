@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 FORMAT = "dinosearch-index"
 FORMAT_VERSION = 1
 TEMPORARY = ".tmp-"
+SEALED = (".h5", ".faiss", ".safetensors")
+"""Endings of files that are litter where no row of the catalog names them."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ class Folder:
         for folder, named in ((self.segments, segments), (self.derived, derived)):
             folder.mkdir(exist_ok=True)
             for path in sorted(folder.iterdir()):
-                sealed = path.suffix in (".h5", ".faiss") and path.name not in named
+                sealed = path.suffix in SEALED and path.name not in named
                 if (path.name.startswith(TEMPORARY) or sealed) and discard(path):
                     swept.append(path.name)
         swept += [path.name for path in self.root.glob(TEMPORARY + "*") if discard(path)]

@@ -18,11 +18,17 @@ from numpy.typing import NDArray
 
 from dinosearch.errors import UnusableIndex
 from dinosearch.storage.catalog import Catalog, SegmentRow
+from dinosearch.storage.codecs import Rows
 from dinosearch.storage.folder import Folder
+from dinosearch.storage.patch_index import PatchIndex, scan
 from dinosearch.storage.segments import Segment
+from dinosearch.storage.statistics import Statistics
 from dinosearch.storage.vectors import VectorIndex, exact
 
 log = logging.getLogger(__name__)
+
+_SCANNED = 64
+"""Pictures whose chosen tokens are compared at once: their scores stay in the cache."""
 
 SCAN_BELOW = 20_000
 """A filter that leaves at most so many rows is answered by scanning them: a few milliseconds,
@@ -31,10 +37,23 @@ and no recall is lost in lists that hold few matching rows."""
 
 @dataclass(frozen=True)
 class TokenBlock:
-    """The tokens of some pictures: `positions` int64 [b] and `tokens` float16 [b, P, Dp]."""
+    """Some pictures' tokens as they are compared: `positions` int64 [b], `rows` [b, P, W]."""
 
     positions: NDArray[np.int64]
-    tokens: NDArray[np.float16]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the chosen tokens of the pictures say of some query tokens.
+
+    `positions` int64 [c]; `best` float32 [q, c]: the best cosine of each query token among a
+    picture's chosen tokens; `floor` float32 [q]: no picture that is not named scores better.
+    """
+
+    positions: NDArray[np.int64]
+    best: NDArray[np.float32]
+    floor: NDArray[np.float32]
 
 
 class Snapshot:
@@ -50,6 +69,8 @@ class Snapshot:
             self.generation = catalog.generation()
             live = {row.id: row for row in catalog.live_segments()}
             self.vector_row = catalog.vector_index()
+            self.patch_row = catalog.patch_index()
+            self.statistics_row = catalog.statistics()
             places = catalog.places()
             covered = self.vector_row.segments if self.vector_row else ()
             if self.vector_row and not set(covered) <= set(live):
@@ -72,6 +93,11 @@ class Snapshot:
         self._open: dict[str, Segment] = {}
         self._vectors: VectorIndex | None = None
         self._vectors_failed = False
+        self._patches: PatchIndex | None = None
+        self._patches_failed = False
+        self._place_patches(order)
+        self._statistics: Statistics | None = None
+        self._statistics_failed = False
         self._copies: NDArray[np.int64] | None = None
         if previous is not None:
             self._inherit(previous)
@@ -84,6 +110,25 @@ class Snapshot:
             self._open = {name: s for name, s in previous._open.items() if name in names}
             if previous._vectors and previous._vectors.row == self.vector_row:
                 self._vectors = previous._vectors
+            if previous._patches and previous._patches.row == self.patch_row:
+                self._patches = previous._patches
+            if previous.statistics_row == self.statistics_row:
+                self._statistics = previous._statistics
+                self._statistics_failed = previous._statistics_failed
+
+    def _place_patches(self, order: list[int]) -> None:
+        """Where the rows of the patch index lie here: -1 for those of a segment that is no more."""
+        number_of = {key: number for number, key in enumerate(order)}
+        covered = self.patch_row.segments if self.patch_row else ()
+        if not set(covered) <= set(number_of):
+            self.patch_row, covered = None, ()
+        parts = [
+            np.arange(self._starts[number_of[key]], self._starts[number_of[key] + 1])
+            for key in covered
+        ]
+        self._patch_positions = np.concatenate([np.empty(0, np.int64), *parts])
+        inside = {number_of[key] for key in covered}
+        self._unpatched = [number for number in range(len(order)) if number not in inside]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -150,7 +195,8 @@ class Snapshot:
             rows = np.flatnonzero(allowed[start : start + row.rows])
             for low in range(0, len(rows), size):
                 part = rows[low : low + size]
-                yield TokenBlock(part + start, self.segment(number).tokens(part))
+                segment = self.segment(number)
+                yield TokenBlock(part + start, segment.codec.rows(segment.coded(part)))
 
     @property
     def vectors(self) -> VectorIndex | None:
@@ -167,6 +213,86 @@ class Snapshot:
                         error,
                     )
             return self._vectors
+
+    @property
+    def patches(self) -> PatchIndex | None:
+        """The patch index, or None when there is none or it is damaged."""
+        with self._lock:
+            if self._patches is None and self.patch_row is not None and not self._patches_failed:
+                try:
+                    self._patches = PatchIndex(self._folder, self.patch_row)
+                except ValueError as error:
+                    self._patches_failed = True
+                    log.warning(
+                        "%s; comparing the chosen patches of every picture, which is slower,"
+                        " until the next `index` or `compact` builds it anew",
+                        error,
+                    )
+            return self._patches
+
+    def propose(
+        self, queries: NDArray[np.float32], allowed: NDArray[np.bool_], depth: int
+    ) -> Proposal:
+        """Pictures whose chosen tokens match some query tokens best.
+
+        queries: float32 [q, Dp], unit rows; `allowed`: bool [positions], live ones only;
+        `depth`: how many chosen tokens are looked at for each query token.
+        """
+        index = self.patches
+        floor = np.full(len(queries), -1.0, dtype=np.float32)
+        parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        if index is not None:
+            inside = allowed[self._patch_positions]
+            scores, rows = index.search(queries, depth, allowed=None if inside.all() else inside)
+            found = rows >= 0
+            # Whatever was not returned scores no better than the last that was.
+            floor = np.where(found, scores, np.inf).min(axis=1).astype(np.float32)
+            floor[~found.any(axis=1)] = -1.0
+            seen, places = np.unique(rows[found], return_inverse=True)
+            best = np.repeat(floor[:, None], len(seen), axis=1)
+            np.maximum.at(best, (np.nonzero(found)[0], places), scores[found])
+            parts.append((self._patch_positions[seen], best))
+        for number in self._unpatched if index is not None else range(len(self.segment_rows)):
+            start = int(self._starts[number])
+            rows = np.flatnonzero(allowed[start : start + self.segment_rows[number].rows])
+            if len(rows):
+                codes, scales = self.segment(number).chosen
+                blocks = (
+                    (codes[part], scales[part])
+                    for part in np.split(rows, range(_SCANNED, len(rows), _SCANNED))
+                )
+                best = np.maximum(scan(queries, blocks), floor[:, None])
+                parts.append((rows + start, best))
+        if not parts:
+            return Proposal(np.empty(0, np.int64), np.empty((len(queries), 0), np.float32), floor)
+        return Proposal(
+            np.concatenate([one for one, _ in parts]),
+            np.concatenate([best for _, best in parts], axis=1),
+            floor,
+        )
+
+    @property
+    def token_sample(self) -> NDArray[np.float16] | None:
+        """float16 [n, Dp]: tokens drawn from pictures of the index, where statistics are kept."""
+        statistics = self.statistics
+        return None if statistics is None else statistics.arrays.get("tokens")
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What was measured of the corpus, or None when there is nothing or it is damaged."""
+        with self._lock:
+            row = self.statistics_row
+            if self._statistics is None and row is not None and not self._statistics_failed:
+                try:
+                    self._statistics = Statistics(self._folder, row)
+                except ValueError as error:
+                    self._statistics_failed = True
+                    log.warning(
+                        "%s; measuring the corpus anew, which takes a moment, until the next"
+                        " `index` or `compact` stores it",
+                        error,
+                    )
+            return self._statistics
 
     @property
     def vectors_damaged(self) -> bool:

@@ -1,7 +1,7 @@
 """Upkeep: what keeps an index fast and small.
 
-The FAISS file is built anew when it is missing or far behind; small segments, and those
-with many dead rows, are written together into new ones.
+The FAISS file and the statistics of the corpus are made anew when they are missing or far
+behind; small segments, and those with many dead rows, are written together into new ones.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.storage import vectors
+from dinosearch.storage import statistics, vectors
 from dinosearch.storage.catalog import SegmentRow
+from dinosearch.storage.codecs import Codec
 from dinosearch.storage.folder import Folder, discard
-from dinosearch.storage.segments import Segment, write_segment
+from dinosearch.storage.segment_file import StoredPicture, picture_bytes, write_segment
+from dinosearch.storage.segments import Segment
 from dinosearch.storage.snapshot import Snapshot, allow_open_files
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.writer import Writer
@@ -33,6 +35,9 @@ MOST_AT_ONCE = 256
 
 TOKEN_BUDGET = 256 << 20
 """Bytes of tokens in one merged segment, which are held in memory while it is written."""
+
+TRAINED_ON = 64
+"""Pictures that a codebook is learned from where segments from before it are merged."""
 
 
 def refresh_vectors(
@@ -81,6 +86,50 @@ def _drop(writer: Writer, name: str) -> None:
     discard(writer.folder.derived / name)
 
 
+Measure = Callable[[Snapshot], statistics.Arrays]
+"""What is measured of the corpus, by the layer that knows what it is good for."""
+
+
+def refresh_statistics(
+    writer: Writer,
+    measure: Measure | None,
+    *,
+    forget: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
+) -> bool:
+    """Measure the corpus where that was not done, was lost or has become stale; True if done.
+
+    With `forget` also where something was measured in segments that are no more: it may be
+    of a picture that was removed, and removed means gone. Without `measure` what must not
+    stay is dropped.
+    """
+    folder, catalog = writer.folder, writer.catalog
+    count = catalog.count()
+    row = catalog.statistics()
+    gone = forget and row and not set(row.segments) <= {s.id for s in catalog.live_segments()}
+    if count >= statistics.SMALLEST and not gone and statistics.serve(folder, row, count):
+        return False
+    new: list[object] | None = None
+    if measure is not None and count >= statistics.SMALLEST:
+        seen = Snapshot(folder, catalog, fingerprint=writer.fingerprint, previous=None)
+        progress("measuring the corpus")
+        arrays = measure(seen)
+        size = sum(array.nbytes for array in arrays.values())
+        folder.check_space(size, min_free=writer.min_free)
+        progress("saving")
+        sealed = statistics.store(folder, arrays)
+        segments = json.dumps([segment.id for segment in seen.segment_rows])
+        new = [sealed.name, sealed.bytes, sealed.sha256, count, segments]
+    if new or row:
+        with catalog.write() as db:
+            db.execute("DELETE FROM statistics")
+            if new:
+                db.execute("INSERT INTO statistics VALUES(?,?,?,?,?)", new)
+    if row is not None:
+        discard(folder.derived / row.name)
+    return new is not None
+
+
 @dataclass(frozen=True)
 class Compaction:
     """What `compact` did; bytes of segments before and after it."""
@@ -99,10 +148,13 @@ class Compaction:
 def compact(
     writer: Writer,
     *,
+    measure: Measure | None = None,
     token_budget: int = TOKEN_BUDGET,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Compaction:
     """Merge small segments, drop dead rows for good, and rebuild what is derived.
+
+    `measure` as in `refresh_statistics`.
 
     Old files go at once when no reader has the index open, else ten minutes later, with
     the next writer.
@@ -116,6 +168,7 @@ def compact(
         progress(f"merging {len(group)} segments")
         _merge(writer, group, token_budget)
     refresh_vectors(writer, force=dead > 0, progress=progress)
+    refresh_statistics(writer, measure, forget=True, progress=progress)
     with catalog.read() as db:
         contents = {row[0] for row in db.execute("SELECT DISTINCT sha256 FROM items")}
     Thumbnails(writer.folder).keep_only(contents)
@@ -166,7 +219,8 @@ def _merge(writer: Writer, rows: Sequence[SegmentRow], token_budget: int) -> Non
         mine = places[np.isin(places[:, 1], list(opened))]
         mine = mine[np.lexsort((mine[:, 2], mine[:, 1]))]
         one = next(iter(opened.values()))
-        step = max(1, token_budget // (one.patches * one.patch_dim * 2))
+        each = min(picture_bytes(one.patches, segment.codec) for segment in opened.values())
+        step = max(1, token_budget // each)
         for low in range(0, len(mine), step):
             _rewrite(writer, mine[low : low + step], opened)
         writer.retire([row.id for row in rows])
@@ -177,14 +231,19 @@ def _merge(writer: Writer, rows: Sequence[SegmentRow], token_budget: int) -> Non
 
 def _rewrite(writer: Writer, places: NDArray[np.int64], segments: dict[int, Segment]) -> None:
     cls = np.stack([segments[int(s)].cls[int(r)] for _, s, r in places])
-    tokens = [segments[int(s)].tokens([int(r)])[0] for _, s, r in places]
-    size = sum(block.nbytes for block in tokens) + cls.nbytes
+    one = next(iter(segments.values()))
+    some = places[:: max(1, len(places) // TRAINED_ON)][:TRAINED_ON].tolist()
+    codec = writer.codec.choose(
+        one.patch_dim, lambda: [segments[s].tokens([r])[0] for _, s, r in some]
+    )
+    size = len(places) * picture_bytes(one.patches, codec) + cls.nbytes
     writer.folder.check_space(size, min_free=writer.min_free)
     sealed = write_segment(
         writer.folder,
         places[:, 0],
         cls,
-        tokens,
+        (_again(segments[s], r, codec) for _, s, r in places.tolist()),
+        codec=codec,
         fingerprint=writer.fingerprint,
         grid=writer.grid,
     )
@@ -197,6 +256,14 @@ def _rewrite(writer: Writer, places: NDArray[np.int64], segments: dict[int, Segm
             db.execute(
                 "UPDATE items SET segment = ?, row = ? WHERE id = ?", [segment, number, item]
             )
+
+
+def _again(segment: Segment, row: int, codec: Codec) -> StoredPicture:
+    """What a new segment holds of a picture; never coded twice where once is enough."""
+    one = segment.stored(row)
+    if segment.codec.writes_like(codec):
+        return one
+    return replace(one, coded=codec.encode(segment.codec.decode(one.coded)))
 
 
 @contextmanager

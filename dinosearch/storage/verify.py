@@ -86,7 +86,8 @@ def _check_files(
     if "manifest_sha256" in meta and sha256_of(folder.manifest) != meta["manifest_sha256"]:
         report.problems.append(f"{folder.manifest} has changed since it was written")
     with catalog.read():  # one generation, whatever is committed meanwhile
-        places, rows, index = catalog.places(), catalog.live_segments(), catalog.vector_index()
+        places, rows = catalog.places(), catalog.live_segments()
+        derived = (catalog.vector_index(), catalog.patch_index(), catalog.statistics())
     report.items, report.segments = len(places), len(rows)
     known = {row.id for row in rows}
     for item, segment, _ in places[~np.isin(places[:, 1], list(known))].tolist():
@@ -111,14 +112,16 @@ def _check_files(
                 report.problems.append(f"{path} has changed since it was sealed")
             else:
                 _check_rows(folder, row, mine, report, fingerprint)
-    if index is not None:
-        path = folder.derived / index.name
+    for one in derived:
+        if one is None:
+            continue
+        path = folder.derived / one.name
         remedy = "it is derived: the next `index` or `compact` builds it anew"
-        if not path.is_file() or path.stat().st_size != index.bytes:
+        if not path.is_file() or path.stat().st_size != one.bytes:
             report.problems.append(f"{path} is missing or cut short; {remedy}")
         elif report.full:
-            report.bytes_read += index.bytes
-            if sha256_of(path) != index.sha256:
+            report.bytes_read += one.bytes
+            if sha256_of(path) != one.sha256:
                 report.problems.append(f"{path} has changed since it was sealed; {remedy}")
 
 
@@ -137,10 +140,12 @@ def _check_rows(
             lengths = np.linalg.norm(segment.cls, axis=1)
             if not np.allclose(lengths, 1, atol=1e-3):
                 report.problems.append(f"{row.name}: a CLS vector is not of unit length")
+            _ = segment.chosen
             for number in range(row.rows):  # reading checks each row against its CRC
                 tokens = segment.tokens([number])[0]
                 if not np.isfinite(tokens).all():
                     report.problems.append(f"{row.name}: row {number} is not finite")
+                segment.norms([number])
         finally:
             segment.close()
     except DinoSearchError as error:

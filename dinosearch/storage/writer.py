@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from dinosearch.errors import DinoSearchError, UnusableIndex
 from dinosearch.storage.catalog import Catalog, Item
 from dinosearch.storage.folder import Folder, Sealed, discard
-from dinosearch.storage.segments import write_segment
+from dinosearch.storage.index_codec import IndexCodec
+from dinosearch.storage.segment_file import picture_bytes, stored, write_segment
 from dinosearch.storage.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,8 @@ class Row:
     """One picture to be committed, with its features.
 
     `cls` float32 [D] and `tokens` float16 [P, Dp], unit length; `item` is the id of the
-    item it updates, None for a new one.
+    item it updates, None for a new one; `norms` float32 [P]: lengths that the tokens had,
+    None where nobody knows.
     """
 
     origin: Origin
@@ -64,6 +66,7 @@ class Row:
     notes: tuple[str, ...]
     thumbnail: bytes
     item: int | None = None
+    norms: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class Writer:
             self.catalog = Catalog.open(folder.catalog, writable=True)
             self._stack.callback(self.catalog.close)
             self._recover()
+            self.codec = IndexCodec(folder, self.catalog, fingerprint=fingerprint)
         except BaseException:
             self._stack.close()
             raise
@@ -155,10 +159,14 @@ class Writer:
     def _recover(self) -> None:
         live = self.catalog.live_segments()
         dead = self.catalog.dead_segments()
-        index = self.catalog.vector_index()
+        derived = (
+            self.catalog.vector_index(),
+            self.catalog.patch_index(),
+            self.catalog.statistics(),
+        )
         swept = self.folder.sweep(
             segments={row.name for row in live} | {name for _, name, _ in dead},
-            derived={index.name} if index else set(),
+            derived={row.name for row in derived if row},
         )
         if swept:
             log.info("cleared %d files that an interrupted run left", len(swept))
@@ -209,14 +217,17 @@ class Writer:
         ids: list[int] = []
         sealed: Sealed | None = None
         if batch.rows:
-            size = sum(row.tokens.nbytes + row.cls.nbytes for row in batch.rows)
-            self.folder.check_space(size, min_free=self.min_free)
+            patches, width = batch.rows[0].tokens.shape
+            codec = self.codec.choose(width, lambda: [row.tokens for row in batch.rows])
+            each = batch.rows[0].cls.nbytes + picture_bytes(patches, codec)
+            self.folder.check_space(each * len(batch.rows), min_free=self.min_free)
             ids = self._ids_for(batch.rows)
             sealed = write_segment(
                 self.folder,
                 np.array(ids, dtype=np.int64),
                 np.stack([row.cls for row in batch.rows]),
-                [row.tokens for row in batch.rows],
+                (stored(row.tokens, row.norms, codec) for row in batch.rows),
+                codec=codec,
                 fingerprint=self.fingerprint,
                 grid=self.grid,
             )

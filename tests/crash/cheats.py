@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dinosearch.indexing import committer
-from dinosearch.storage import folder, segments, vectors, writer
+from dinosearch.storage import folder, segment_file, statistics, vectors, writer
 from dinosearch.storage.folder import Sealed
 
 
@@ -22,7 +22,7 @@ def seal_in_place() -> None:
             os.fsync(file.fileno())
         return Sealed(path.name, len(data), hashlib.sha256(data).hexdigest())
 
-    for module in (folder, segments, vectors):
+    for module in (folder, segment_file, statistics, vectors):
         module.seal = seal  # type: ignore[attr-defined]
 
 
@@ -41,7 +41,7 @@ def commit_before_sealing() -> None:
             real_seal(*later.pop())
         return ids
 
-    segments.seal = seal  # type: ignore[attr-defined]
+    segment_file.seal = seal  # type: ignore[attr-defined]
     writer.Writer.commit = commit  # type: ignore[method-assign]
 
 

@@ -70,10 +70,10 @@ def litter(index: Path) -> list[str]:
     folder = Folder(index)
     catalog = Catalog.open(folder.catalog, writable=False)
     try:
-        vectors = catalog.vector_index()
+        derived = (catalog.vector_index(), catalog.statistics())
         named = {f"segments/{row.name}" for row in catalog.live_segments()}
         named |= {f"segments/{name}" for _, name, _ in catalog.dead_segments()}
-        named |= {f"derived/{vectors.name}"} if vectors else set()
+        named |= {f"derived/{row.name}" for row in derived if row}
         named |= {"manifest.json", "LOCK", "derived/thumbs.sqlite"}
         named |= {f"catalog.sqlite{end}" for end in ("", "-wal", "-shm")}
         found = {str(p.relative_to(index)) for p in index.rglob("*") if p.is_file()}

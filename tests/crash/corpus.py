@@ -64,12 +64,15 @@ def sha256(path: Path) -> str:
 class Truth:
     """The features of every content, by the SHA-256 of its file: cls [D] and tokens [P, Dp].
 
-    `tolerance`: how far a stored value may be from the one computed here.
+    `tolerance`: how far a stored value of a CLS vector may be from the one computed here;
+    `rounding`, one of a token, which is kept in one byte a number: half a step of 1 / 127,
+    and a little for the scale.
     """
 
     encoder: str = "colour"
     size: int = SIZE
     tolerance: float = 1e-6
+    rounding: float = 6e-3
     features: dict[str, tuple[NDArray[np.float32], NDArray[np.float16]]] = field(
         default_factory=dict
     )
@@ -87,5 +90,6 @@ class Truth:
     def agrees(self, sha256: str, cls: NDArray[np.float32], tokens: NDArray[np.float16]) -> bool:
         """Whether these are the features of that content."""
         own_cls, own_tokens = self.features[sha256]
-        off = max(np.abs(cls - own_cls).max(), np.abs(tokens - own_tokens.astype(np.float32)).max())
-        return bool(off <= self.tolerance)
+        of_cls = np.abs(cls - own_cls).max()
+        of_tokens = np.abs(tokens - own_tokens.astype(np.float32)).max()
+        return bool(of_cls <= self.tolerance and of_tokens <= self.tolerance + self.rounding)

@@ -25,13 +25,14 @@ CONSTANTS = {"BATCH_ROWS": 16, "batch_size": 16, "SMALLEST": 32}
 KINDS = {
     "segment": ("segments/*.h5", 24),
     "faiss": ("derived/*.faiss", 12),
+    "statistics": ("derived/*.safetensors", 6),
     "manifest": ("manifest.json", 8),
     "catalog": ("catalog.sqlite", 14),
     "thumbs": ("derived/thumbs.sqlite", 6),
 }
 """Where each kind of stored file lies, and how often it is damaged here."""
 
-ALWAYS_FOUND = ("segment", "faiss", "manifest")
+ALWAYS_FOUND = ("segment", "faiss", "statistics", "manifest")
 
 
 @dataclass
@@ -143,7 +144,7 @@ def test_much_damage(healthy, kind, capsys):
 
 
 def test_a_missing_file_is_found(healthy):
-    for kind in ("segment", "faiss"):
+    for kind in ("segment", "faiss", "statistics"):
         shutil.rmtree(healthy.copy, ignore_errors=True)
         shutil.copytree(healthy.index, healthy.copy)
         sorted(healthy.copy.glob(KINDS[kind][0]))[0].unlink()
@@ -177,7 +178,7 @@ class _NeverDiffers(int):
 
 class _NoChecksum:
     @staticmethod
-    def crc32(data: Any) -> int:
+    def crc32(data: Any, value: int = 0) -> int:
         return _NeverDiffers(0)
 
 
@@ -207,9 +208,9 @@ def _change_a_token(folder: Folder) -> None:
                 continue
             place = file["tokens"].id.get_chunk_info_by_coord((int(rows[0]), 0, 0)).byte_offset
         data = bytearray(path.read_bytes())
-        token = np.array([1, 0, 0, 0, 0, 0, 0, 0], dtype="<f2").tobytes()
+        token = np.array([127, 0, 0, 0, 0, 0, 0, 0], dtype="|i1").tobytes()
         for patch in (5, 6, 9, 10):
-            data[place + patch * 16 : place + (patch + 1) * 16] = token
+            data[place + patch * 8 : place + (patch + 1) * 8] = token
         path.write_bytes(data)
         return
     raise AssertionError("picture 1 lies in no segment")

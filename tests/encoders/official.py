@@ -34,12 +34,14 @@ def forward_features(state: State, images: Tensor, *, heads: int) -> dict[str, T
     depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     for index in range(depth):
         x = block(state, f"blocks.{index}.", x, heads)
+    before = x
     x = F.layer_norm(x, (dim,), state["norm.weight"], state["norm.bias"], 1e-6)
     prefix = 1 + (0 if registers is None else registers.shape[1])
     return {
         "x_norm_clstoken": x[:, 0],
         "x_norm_regtokens": x[:, 1:prefix],
         "x_norm_patchtokens": x[:, prefix:],
+        "x_prenorm": before,
     }
 
 

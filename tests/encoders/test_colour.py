@@ -31,6 +31,8 @@ def test_tokens_of_plain_colours(encoder):
     tokens = encoder.encode_views(flat(BLACK, WHITE, RED, BLUE)[None]).patches[0]
     # Place in the outer product: 4 * (red on) + 2 * (green on) + (blue on).
     np.testing.assert_allclose(tokens, np.eye(8)[[0, 7, 4, 1]], atol=1e-6)
+    norms = encoder.encode_views(flat(BLACK, WHITE, RED, BLUE)[None]).patch_norms
+    np.testing.assert_allclose(norms, np.ones((1, 4)), atol=1e-6)
 
 
 @pytest.mark.parametrize(

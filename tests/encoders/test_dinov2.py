@@ -172,6 +172,9 @@ def test_features_are_unit_rows_of_the_official_tokens(files):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, expected, atol=1e-5)
     assert features.patches.shape == (2, 256, 128)
+    # Before the last layer norm, which would hide the long ones.
+    lengths = theirs["x_prenorm"][:, 5:].norm(dim=-1).numpy()
+    np.testing.assert_allclose(features.patch_norms, lengths, rtol=1e-4)
 
 
 def test_one_by_one_is_the_same_as_together(files):

@@ -94,6 +94,7 @@ def test_features_equal_a_forward_pass_written_from_the_packages_tensors(encoder
     features = encoder.encode_views(pixels[None])
     np.testing.assert_allclose(features.cls, F.normalize(cls, dim=-1).numpy(), atol=1e-5)
     np.testing.assert_allclose(features.patches, F.normalize(tokens, dim=-1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(features.patch_norms, tokens.norm(dim=-1).numpy(), rtol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "imagenet_class"), [("chelsea.png", 285), ("coffee.png", 967)])

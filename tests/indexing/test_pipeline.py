@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import dinosearch
 from dinosearch.errors import InvalidInput
 from dinosearch.indexing.sources import is_gone
+from dinosearch.storage.catalog import Catalog
+from dinosearch.storage.folder import Folder
+from dinosearch.storage.snapshot import Snapshot
 from tests.painting import BLUE, GREEN, RED, SIZE, noise, plain, save
 
 
@@ -189,3 +195,25 @@ def test_progress_never_calls_committed_what_is_not(index, tmp_path, monkeypatch
     index.add(tmp_path / "p", progress=check)
     assert len(index) == 45
     assert not wrong
+
+
+def test_lengths_of_tokens_are_kept_and_padding_has_none(tmp_path, monkeypatch):
+    path = save(tmp_path / "p" / "a.png", noise(1))
+    with Image.open(path) as picture:
+        picture.crop((0, 0, SIZE, SIZE // 2)).save(path)
+    encoder = dinosearch.load_encoder("colour", size=SIZE, fit="pad")
+    honest = encoder.encode_views
+    lengths = np.arange(1, 101, dtype=np.float32)[None]
+    monkeypatch.setattr(
+        encoder, "encode_views", lambda views: replace(honest(views), patch_norms=lengths)
+    )
+    with dinosearch.create(tmp_path / "x", encoder=encoder) as index:
+        index.add(path)
+    folder = Folder(tmp_path / "x")
+    catalog = Catalog.open(folder.catalog, writable=False)
+    seen = Snapshot(folder, catalog, fingerprint=encoder.fingerprint.digest, previous=None)
+    (norms,) = seen.segment(0).norms([0])
+    shown = seen.tokens(0).any(axis=1)
+    assert shown.sum() == 60, "six of ten rows, the outer two of them half padding"
+    assert (norms[shown] == lengths[0, shown]).all()
+    assert (norms[~shown] == 0).all()

@@ -15,10 +15,11 @@ DIM, PATCH_DIM, GRID = 24, 6, (2, 3)
 FINGERPRINT = "0123456789abcdef"
 
 
-def create(root: Path) -> Folder:
+def create(root: Path, *, tokens: str = "fp16") -> Folder:
     folder = Folder(root)
     folder.prepare()
-    Catalog.create(folder.catalog, {"fingerprint_digest": FINGERPRINT}).close()
+    meta = {"fingerprint_digest": FINGERPRINT, "tokens": tokens}
+    Catalog.create(folder.catalog, meta).close()
     folder.write_manifest()
     return folder
 
@@ -37,6 +38,11 @@ def features(number: int) -> tuple[np.ndarray, np.ndarray]:
     return (cls / np.linalg.norm(cls)).astype(np.float32), tokens.astype(np.float16)
 
 
+def norms(number: int) -> np.ndarray:
+    """Lengths [6] that the tokens of a number had."""
+    return np.arange(1, 7, dtype=np.float32) + number / 8
+
+
 def row(number: int, *, item: int | None = None, content: int | None = None) -> Row:
     cls, tokens = features(number if content is None else content)
     return Row(
@@ -51,6 +57,7 @@ def row(number: int, *, item: int | None = None, content: int | None = None) -> 
         notes=(),
         thumbnail=b"jpeg %d" % number,
         item=item,
+        norms=norms(number),
     )
 
 
