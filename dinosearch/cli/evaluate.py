@@ -1,4 +1,4 @@
-"""dinosearch evaluate regions, retrieval, scenes"""
+"""dinosearch evaluate regions, retrieval, copies, scenes"""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ def _judging(task: str) -> click.Command:
 
 evaluate.add_command(_judging("regions"))
 evaluate.add_command(_judging("retrieval"))
+evaluate.add_command(_judging("copies"))
 
 
 @evaluate.command()

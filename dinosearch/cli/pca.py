@@ -21,9 +21,19 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGE...")
 @click.option("--in", "folder", type=click.Path(), metavar="DIR", help="Use its encoder.")
 @click.option("--encoder", metavar="E", help="Without an index. [default: auto]")
+@click.option(
+    "--basis",
+    type=click.Choice(["shared", "corpus"]),
+    default="shared",
+    show_default=True,
+    help="Fitted to these pictures, or stored with the index: then colours never change.",
+)
 @click.option("--save", type=click.Path(), metavar="map.png", help="Pictures beside their maps.")
 @click.option(
-    "--scatter", type=click.Path(), metavar="FILE", help="Patches in space: png, pdf, svg."
+    "--scatter",
+    type=click.Path(),
+    metavar="FILE",
+    help="Patches in space: png, pdf, svg, or html to turn and zoom.",
 )
 @click.option("--smooth", is_flag=True, help="Blend the patches of the maps into each other.")
 @json_option
@@ -31,6 +41,7 @@ def pca(
     images: tuple[str, ...],
     folder: str | None,
     encoder: str | None,
+    basis: str,
     save: str | None,
     scatter: str | None,
     smooth: bool,
@@ -38,23 +49,29 @@ def pca(
 ) -> None:
     """Show what the model sees in pictures: principal components of their patches as colours.
 
-    All pictures share one basis, so that equal colours mean equal things.
+    All pictures share one basis, so that equal colours mean equal things; with the basis of
+    the corpus also in every later call.
     """
     from PIL import Image
 
     from dinosearch.pca.drawing import draw_maps, save_scatter
+    from dinosearch.pca.scatter_page import save_page
 
     if folder is not None and encoder is not None:
         raise InvalidInput("give --in or --encoder, not both: an index has its own encoder")
+    if basis == "corpus" and folder is None:
+        raise InvalidInput("the basis corpus is stored with an index: name it, with --in DIR")
     if not (save or scatter or as_json):
         raise InvalidInput("say where to draw it: --save map.png, or --scatter scatter.png")
-    maps, pixels = _maps(images, folder, encoder)
+    maps, pixels = _maps(images, folder, encoder, basis)
+    names = [os.path.basename(one) for one in images]
     try:
         if save:
             pictures = [Image.fromarray(one) for one in pixels]
-            names = [os.path.basename(one) for one in images]
             draw_maps(pictures, maps, names, smooth=smooth).save(save)
-        if scatter:
+        if scatter and scatter.lower().endswith((".html", ".htm")):
+            save_page(maps, names, scatter)
+        elif scatter:
             save_scatter(maps, scatter)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"cannot write the drawing: {error}") from error
@@ -80,7 +97,7 @@ def pca(
 
 
 def _maps(
-    images: tuple[str, ...], folder: str | None, encoder: str | None
+    images: tuple[str, ...], folder: str | None, encoder: str | None, basis: str
 ) -> tuple[list[PcaMap], list[NDArray[np.uint8]]]:
     """The maps of the pictures, and their pixels."""
     import dinosearch
@@ -90,5 +107,5 @@ def _maps(
         return maps_of_files(dinosearch.load_encoder(encoder or "auto"), images)
     with dinosearch.open(folder) as index:
         first, *others = images
-        one = index.pca(first, with_hits=others)
+        one = index.pca(first, with_hits=others, basis=basis)
         return [one, *one.others], [index.pixels(path, max_side=1024)[0] for path in images]

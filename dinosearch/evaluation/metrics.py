@@ -33,14 +33,18 @@ def bootstrap(
     """`statistic` of the values, with the percentile bootstrap's 95 % interval.
 
     The queries are drawn again with replacement `rounds` times (Efron, "Bootstrap Methods",
-    1979); values that are not finite are left out.
+    1979); values that are not finite are left out, and so are draws for which there is no
+    figure (NaN).
     """
     kept = np.asarray(values, dtype=np.float64)
     kept = kept[np.isfinite(kept)]
     if not len(kept):
         return Estimate(None, None, None, 0)
     drawn = rng.integers(0, len(kept), (rounds, len(kept)))
-    low, high = np.percentile([statistic(kept[one]) for one in drawn], [2.5, 97.5])
+    found = np.array([statistic(kept[one]) for one in drawn])
+    if np.isnan(found).all():
+        return Estimate(None, None, None, 0)
+    low, high = np.nanpercentile(found, [2.5, 97.5])
     return Estimate(statistic(kept), float(low), float(high), len(kept))
 
 
@@ -87,14 +91,19 @@ def recall_at(
 
 
 def micro_average_precision(
-    scores: NDArray[np.floating], right: NDArray[np.bool_], positives: int
+    scores: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    positives: int,
+    *,
+    times: NDArray[np.integer] | None = None,
 ) -> float:
     """Average precision of all predicted pairs of all queries in one ranking.
 
     The micro-AP of DISC21 (Douze et al., "The 2021 Image Similarity Dataset", 2021): it
     asks that one threshold serve every query. `scores` and `right` [n] belong to the
     predicted pairs, `positives` counts the pairs there are to find. Pairs of equal score
-    enter together, so that their order does not matter.
+    enter together, so that their order does not matter. `times` int [n]: how often each pair
+    counts, once by default; `positives` counts as often.
     """
     if positives < 1:
         return float("nan")
@@ -103,8 +112,9 @@ def micro_average_precision(
     order = np.argsort(-scores, kind="stable")
     values, hits = scores[order], right[order]
     last = np.append(np.flatnonzero(np.diff(values) != 0), len(values) - 1)
-    found = np.cumsum(hits)[last]
-    precision = found / (last + 1)
+    often = np.ones(len(hits), np.int64) if times is None else times[order]
+    found = np.cumsum(hits * often)[last]
+    precision = found / np.maximum(1, np.cumsum(often)[last])
     gained = np.diff(found, prepend=0) / positives
     return float((precision * gained).sum())
 

@@ -5,6 +5,10 @@ that may be shipped offers. So cut-outs (pictures with transparency) are pasted 
 of the side, scaled, flipped, turned and re-lit, onto crops of photographs; a query shows the
 cut-out 1.5 to 4 times larger on another photograph. Cut-outs and photographs of the two
 halves, `tune` and `held-out`, are disjoint: what is tuned on one is shown on the other.
+
+Right is a scene with the same cut-out. A scene that holds only a look-alike (`family`) is
+junk, neither right nor wrong. Cut-outs that the ground shows through, outlines and glass,
+are not used: there is nothing of their own to find.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from dinosearch.errors import InvalidInput
@@ -25,7 +30,8 @@ from dinosearch.geometry import Box
 
 HALVES = ("tune", "held-out")
 
-SCENE = (640, 480)
+SCENE = (640, 640)
+"""Square, so that no way of fitting a picture cuts away what should be found."""
 SHARE = (0.08, 0.25)
 """Longest side of a pasted cut-out, of the scene's shorter side."""
 
@@ -57,15 +63,19 @@ def make_scenes(
     *,
     count: int,
     queries: int,
+    halves: Sequence[str] = HALVES,
+    without: Sequence[str] = (),
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Path]:
     """Write `count` scenes and up to `queries` queries of each half below the folder `to`.
 
-    Returns the ground-truth file of each half; the scenes of one lie in `HALF/scenes`. The
-    same seed and sources give the same pictures. Raises `InvalidInput` for too few sources.
+    `without` names folders below `cutouts` that are left out. Returns the ground-truth file
+    of each half; the scenes of one lie in `HALF/scenes`. The same seed and sources give the
+    same pictures, and with a larger `count` the same ones first. Raises `InvalidInput` for
+    too few sources.
     """
-    stamps = sorted(_cutouts_in(cutouts))
+    stamps = sorted(_cutouts_in(cutouts, without))
     photos = sorted(path for folder in photographs for path in _photographs_in(folder))
     if len(stamps) < 8 or len(photos) < 8:
         raise InvalidInput(
@@ -75,16 +85,18 @@ def make_scenes(
     rng = np.random.default_rng(seed)
     families = sorted({family(stamp) for stamp in stamps})
     chosen = set(rng.permutation(families)[: len(families) // 2].tolist())
-    halves = {}
+    truths: dict[str, Path] = {}
     order = rng.permutation(len(photos)).tolist()
     for number, half in enumerate(HALVES):
+        if half not in halves:
+            continue
         mine = [stamp for stamp in stamps if (family(stamp) in chosen) == (number == 0)]
         backgrounds = [photos[i] for i in order[number::2]]
-        halves[half] = _make_half(
-            Path(to) / half, mine, backgrounds, count, queries, rng,
-            partial(_tell, progress, number * count, 2 * count),
+        truths[half] = _make_half(
+            Path(to) / half, mine, backgrounds, count, queries, [seed, number],
+            partial(_tell, progress, len(truths) * count, len(halves) * count),
         )  # fmt: skip
-    return halves
+    return truths
 
 
 def _tell(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
@@ -92,12 +104,12 @@ def _tell(progress: Callable[[int, int], None], before: int, total: int, done: i
 
 
 def family(path: str) -> str:
-    """What look-alikes share: the folder and the name without a number at its end.
+    """What look-alikes share: the folder and the first word of the name.
 
-    `frog-1.png` and `frog.png` are drawings of one thing. A scene that holds only a
-    look-alike of the query's cut-out is junk: it is neither right nor wrong to find it.
+    `frog-1.png`, `frog.png` and `frog_green.png` are pictures of one thing. A scene that
+    holds only a look-alike of the query's cut-out is junk.
     """
-    stem = re.sub(r"[-_ ]?\d+$", "", Path(path).stem.lower())
+    stem = re.split(r"[-_ \d]", Path(path).stem.lower())[0]
     return f"{Path(path).parent.name}/{stem}"
 
 
@@ -107,9 +119,10 @@ def _make_half(
     photos: list[str],
     count: int,
     queries: int,
-    rng: np.random.Generator,
+    seed: Sequence[int],
     progress: Callable[[int], None],
 ) -> Path:
+    rng, of_queries = np.random.default_rng([*seed, 0]), np.random.default_rng([*seed, 1])
     (to / "scenes").mkdir(parents=True, exist_ok=True)
     (to / "queries").mkdir(exist_ok=True)
     held: dict[str, list[Pasted]] = {}
@@ -128,7 +141,7 @@ def _make_half(
             shown_on.setdefault(one.cutout, set()).add(photo)
         progress(number + 1)
     truths: list[TrueQuery] = []
-    for number, stamp in enumerate(stamps[i] for i in rng.permutation(len(stamps))):
+    for number, stamp in enumerate(stamps[i] for i in of_queries.permutation(len(stamps))):
         if len(truths) == queries:
             break
         here = {name: one for name, all_ in held.items() for one in all_ if one.cutout == stamp}
@@ -136,8 +149,8 @@ def _make_half(
         if not here or not others:
             continue
         usual = float(np.median([one.side for one in here.values()]))
-        photo = others[int(rng.integers(len(others)))]
-        picture, box = _query(opened, photo, stamp, usual, rng)
+        photo = others[int(of_queries.integers(len(others)))]
+        picture, box = _query(opened, photo, stamp, usual, of_queries)
         name = str(to / "queries" / f"{number:05d}.png")
         picture.save(name)
         alike = family(stamp)
@@ -154,10 +167,11 @@ def _make_half(
 
 
 class _Opened:
-    """Photographs at a size that is quick to crop, kept; cut-outs trimmed to what is visible."""
+    """Photographs at a size that is quick to crop; cut-outs trimmed to what is visible."""
 
     def __init__(self) -> None:
         self._photos: dict[str, Image.Image] = {}
+        self._cutouts: dict[str, Image.Image] = {}
 
     def photo(self, path: str) -> Image.Image:
         if path not in self._photos:
@@ -169,8 +183,12 @@ class _Opened:
         return self._photos[path]
 
     def cutout(self, path: str) -> Image.Image:
-        picture = Image.open(path).convert("RGBA")
-        return picture.crop(_visible(picture) or (0, 0, 1, 1))
+        if path not in self._cutouts:
+            picture = Image.open(path).convert("RGBA")
+            picture = picture.crop(_visible(picture) or (0, 0, 1, 1))
+            picture.thumbnail(SCENE)
+            self._cutouts[path] = picture
+        return self._cutouts[path]
 
 
 def _visible(picture: Image.Image) -> tuple[int, int, int, int] | None:
@@ -249,10 +267,13 @@ def _query(
     return picture, Box(left, top, left + piece.width, top + piece.height)
 
 
-def _cutouts_in(folder: str | os.PathLike[str]) -> list[str]:
-    """Pictures of which a good part, and not all, is transparent."""
+def _cutouts_in(folder: str | os.PathLike[str], without: Sequence[str]) -> list[str]:
+    """Pictures of which a good part is transparent, and the rest is solid."""
+    left_out = tuple(os.path.join(folder, name, "") for name in without)
     found = []
     for path in _pictures_in(folder):
+        if path.startswith(left_out):
+            continue
         with Image.open(path) as picture:
             if picture.mode not in ("RGBA", "LA", "PA") and "transparency" not in picture.info:
                 continue
@@ -260,9 +281,30 @@ def _cutouts_in(folder: str | os.PathLike[str]) -> list[str]:
                 continue
             alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
         visible = float((alpha > 127).mean())
-        if 0.05 < visible < 0.95:
+        if 0.05 < visible < 0.95 and _is_solid(alpha):
             found.append(path)
     return found
+
+
+def _is_solid(alpha: NDArray[np.uint8]) -> bool:
+    """Whether nearly all that shows is opaque, and it has no large holes."""
+    shown = alpha > 127
+    opaque = float((alpha[shown] > 240).mean())
+    small = np.asarray(Image.fromarray(alpha).resize((64, 64), Image.Resampling.NEAREST)) > 127
+    free = np.pad(~small, 1, constant_values=True)
+    outside = np.zeros_like(free)
+    outside[0] = True
+    for _ in range(free.size):  # what can be reached from the border lies outside
+        grown = outside.copy()
+        grown[1:] |= outside[:-1]
+        grown[:-1] |= outside[1:]
+        grown[:, 1:] |= outside[:, :-1]
+        grown[:, :-1] |= outside[:, 1:]
+        grown &= free
+        if (grown == outside).all():
+            break
+        outside = grown
+    return opaque >= 0.9 and float(small.sum()) >= 0.8 * float((~outside).sum())
 
 
 def _photographs_in(folder: str | os.PathLike[str]) -> list[str]:

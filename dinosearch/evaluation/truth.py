@@ -5,9 +5,13 @@
                   "positives": [{"image": "scenes/12.jpg", "box": [40, 60, 150, 170]}],
                   "junk": ["scenes/9.jpg"]}]}
 
-Paths are absolute or relative to the file. `task` is `regions` or `retrieval`. `region` and
-`box` are `[x0, y0, x1, y1]` in pixels of the upright picture. `junk` neither helps nor hurts:
-it is taken out of a ranking before it is judged.
+Paths are absolute or relative to the file. `task` is `regions`, `retrieval` or `copies`.
+`region` and `box` are `[x0, y0, x1, y1]` in pixels of the upright picture. `junk` neither helps
+nor hurts: it is taken out of a ranking before it is judged.
+
+In `copies` the positives are what a query was made from, or what was made from it, and a query
+may have none: then whatever is found for it is wrong. `"background": [...]` beside `queries`
+may name pictures of the index that are no copy of any query, for score normalisation.
 """
 
 from __future__ import annotations
@@ -16,15 +20,15 @@ import json
 import os
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from dinosearch.errors import InvalidInput
 from dinosearch.geometry import Box
 
-Task = Literal["regions", "retrieval"]
+Task = Literal["regions", "retrieval", "copies"]
 
 FORMAT, VERSION = "dinosearch-ground-truth", 1
-TASKS = ("regions", "retrieval")
+TASKS = get_args(Task)
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ class TrueQuery:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """All queries of one task."""
+    """All queries of one task; `background` are pictures that are no copy of any."""
 
     task: Task
     queries: tuple[TrueQuery, ...]
+    background: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> GroundTruth:
@@ -67,7 +72,7 @@ class GroundTruth:
         if content.get("version") != VERSION:
             raise InvalidInput(f"{path} has version {content.get('version')!r}, not {VERSION}")
         if content.get("task") not in TASKS:
-            raise InvalidInput(f"{path}: task is {content.get('task')!r}: use {' or '.join(TASKS)}")
+            raise InvalidInput(f"{path}: task is {content.get('task')!r}: use {', '.join(TASKS)}")
         task = cast(Task, content["task"])
         folder = os.path.dirname(os.path.abspath(path))
         queries = content.get("queries")
@@ -79,6 +84,7 @@ class GroundTruth:
                 _query(one, folder, task, f"{path}, query {number}")
                 for number, one in enumerate(queries)
             ),
+            _paths(folder, content.get("background"), f"{path}: background"),
         )
 
     def write(self, path: str | PathLike[str]) -> None:
@@ -90,6 +96,8 @@ class GroundTruth:
             "task": self.task,
             "queries": [_as_json(query, folder) for query in self.queries],
         }
+        if self.background:
+            content["background"] = [os.path.relpath(name, folder) for name in self.background]
         with open(path, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
 
@@ -110,17 +118,17 @@ def _query(one: Any, folder: str, task: Task, where: str) -> TrueQuery:
             raise InvalidInput(f"{where}: a positive does not name its image")
         box = _box(each.get("box"), f"{where}: box of {each['image']}")
         positives.append(Positive(_path(folder, each["image"]), box))
-    if not positives:
+    if not positives and task != "copies":
         raise InvalidInput(f"{where} has no positives: there is nothing to find")
-    junk = one.get("junk") or []
-    if not isinstance(junk, list) or not all(isinstance(name, str) for name in junk):
-        raise InvalidInput(f"{where}: junk is not a list of paths")
-    return TrueQuery(
-        _path(folder, one["image"]),
-        region,
-        tuple(positives),
-        tuple(_path(folder, name) for name in junk),
-    )
+    junk = _paths(folder, one.get("junk"), f"{where}: junk")
+    return TrueQuery(_path(folder, one["image"]), region, tuple(positives), junk)
+
+
+def _paths(folder: str, value: Any, where: str) -> tuple[str, ...]:
+    names = value or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(f"{where} is not a list of paths")
+    return tuple(_path(folder, name) for name in names)
 
 
 def _box(value: Any, where: str) -> Box | None:

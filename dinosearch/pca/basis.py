@@ -86,24 +86,27 @@ def fit_basis(tokens: NDArray[np.floating]) -> PcaBasis:
 def foreground_of(first: NDArray[np.floating], shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool [rows, cols]: the patches that probably show the subject rather than its ground.
 
-    `first` [rows, cols] is the first component, `shown` the patches that show picture. They
-    are split where the variance between both parts is largest (Otsu, "A Threshold Selection
-    Method from Gray-Level Histograms", 1979); the subject is the part that holds the smaller
-    share of the picture's edge, or, where both hold as much, the smaller part.
+    `first` [rows, cols] is the first component, NaN where it tells nothing, `shown` the
+    patches that show picture. They are split where the variance between both parts is
+    largest (Otsu, "A Threshold Selection Method from Gray-Level Histograms", 1979); the
+    subject is the part that holds the smaller share of the picture's edge, or, where both
+    hold as much, the smaller part.
     """
-    values = first[shown]
+    known = shown & np.isfinite(first)
+    values = first[known]
     if not len(values) or float(np.ptp(values)) < 1e-9:
         return np.zeros(first.shape, dtype=bool)
-    above = (first > _otsu(values)) & shown
+    above = (first > _otsu(values)) & known
     inside = np.zeros_like(shown)
     inside[1:-1, 1:-1] = (
         shown[1:-1, 1:-1] & shown[:-2, 1:-1] & shown[2:, 1:-1] & shown[1:-1, :-2] & shown[1:-1, 2:]
     )
-    edge = shown & ~inside
+    edge = known & ~inside
     on_edge = float(above[edge].mean())
     if on_edge == 0.5:
-        on_edge = float(above[shown].mean())
-    return above if on_edge < 0.5 else ~above & shown
+        on_edge = float(above[known].mean())
+    subject: NDArray[np.bool_] = above if on_edge < 0.5 else ~above & known
+    return subject
 
 
 def _otsu(values: NDArray[np.floating]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dinosearch.pca.maps import PcaMap
+from dinosearch.pca.points import MOST, points_of
 from dinosearch.search.sheet import INK, PALE, PAPER, font, shortened
 
 SIDE = 300
@@ -57,7 +58,7 @@ def draw_maps(
     return sheet
 
 
-def save_scatter(maps: Sequence[PcaMap], path: str | PathLike[str], *, most: int = 20_000) -> None:
+def save_scatter(maps: Sequence[PcaMap], path: str | PathLike[str], *, most: int = MOST) -> None:
     """Save the patches of all maps as points in space, in the colours of their maps.
 
     A PNG, PDF or SVG by matplotlib, after the ending of `path`. Raises `OSError`, and
@@ -65,15 +66,10 @@ def save_scatter(maps: Sequence[PcaMap], path: str | PathLike[str], *, most: int
     """
     from matplotlib.figure import Figure
 
-    shown = [np.isfinite(one.xyz[..., 0]) for one in maps]
-    points = np.concatenate([one.xyz[mask] for one, mask in zip(maps, shown, strict=True)])
-    colours = np.concatenate([one.rgb[mask] for one, mask in zip(maps, shown, strict=True)])
-    if len(points) > most:
-        kept = np.random.default_rng(0).choice(len(points), most, replace=False)
-        points, colours = points[kept], colours[kept]
+    points = points_of(maps, most=most)
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes = figure.add_subplot(projection="3d")
-    axes.scatter(*points.T, c=colours / 255, s=6, linewidths=0)
+    axes.scatter(*points.xyz.T, c=points.rgb / 255, s=6, linewidths=0)
     for number, axis in enumerate("xyz"):
         share = maps[0].explained_variance_ratio[number]
         axes.set(**{f"{axis}label": f"component {number + 1} ({share:.0%})"})

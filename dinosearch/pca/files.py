@@ -32,4 +32,5 @@ def maps_of_files(
             pixels.append(shown)
             grids.append(grid_for(encoder.view, facts.width, facts.height)[0])
     features = encoder.encode(list(paths))
-    return pca_maps(list(zip(features.patches, grids, strict=True))), pixels
+    tokens = list(zip(features.patches, grids, strict=True))
+    return pca_maps(tokens, norms=list(features.patch_norms)), pixels

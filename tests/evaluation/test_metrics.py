@@ -60,6 +60,29 @@ def test_pairs_of_equal_score_enter_together():
     assert tied == other == pytest.approx(0.5)
 
 
+def test_a_pair_that_counts_twice_is_a_pair_that_is_there_twice():
+    rng = np.random.default_rng(2)
+    scores, right = rng.integers(0, 6, 30) / 6, rng.random(30) < 0.4
+    times = rng.integers(0, 4, 30)
+    wanted = int((times * right).sum()) + 3
+    repeated = micro_average_precision(np.repeat(scores, times), np.repeat(right, times), wanted)
+    assert micro_average_precision(scores, right, wanted, times=times) == pytest.approx(repeated)
+    none = np.zeros(30, int)
+    assert micro_average_precision(scores, right, 1, times=none) == 0
+
+
+def test_draws_without_a_figure_are_left_out_of_the_interval():
+    def rare(part):
+        return float(part.mean()) if (part == 1).any() else float("nan")
+
+    found = bootstrap([0.0] * 9 + [1.0], rng=np.random.default_rng(0), statistic=rare)
+    assert found.value == pytest.approx(0.1)
+    assert found.low is not None
+    assert found.low >= 0.1, "a draw has at least one of ten, or no figure"
+    never = bootstrap([0.0], rng=np.random.default_rng(0), statistic=lambda part: float("nan"))
+    assert never.value is None
+
+
 def test_score_normalisation_subtracts_what_a_query_is_like_anyway():
     scores = np.array([[0.9, 0.5], [0.9, 0.5]])
     background = np.array([[0.8, 0.8, 0.8, 0.1], [0.2, 0.1, 0.0, -0.5]])

@@ -119,7 +119,7 @@ def test_the_file_says_the_same_after_writing_and_reading(place, tmp_path):
     [
         ({"format": "x"}, "no ground truth"),
         ({"version": 9}, "version 9"),
-        ({"task": "poetry"}, "use regions or retrieval"),
+        ({"task": "poetry"}, "use regions, retrieval, copies"),
         ({"queries": []}, "no queries"),
         ({"queries": [{"image": 3}]}, "query 0 does not name its image"),
         ({"queries": [{"image": "a", "positives": ["b"]}]}, "no region"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,14 @@ from PIL import Image, ImageDraw
 
 from dinosearch.errors import InvalidInput
 from dinosearch.evaluation import GroundTruth
-from dinosearch.evaluation.scenes import LARGER, SCENE, SHARE, family, make_scenes
+from dinosearch.evaluation.scenes import (
+    LARGER,
+    SCENE,
+    SHARE,
+    _cutouts_in,
+    family,
+    make_scenes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +36,7 @@ def sources(tmp_path_factory) -> Path:
         picture.save(path)
     rng = np.random.default_rng(0)
     (folder / "photos").mkdir()
-    for number in range(10):
+    for number in range(20):
         grey = np.tile(rng.integers(90, 160, (20, 26, 1), dtype=np.uint8), (1, 1, 3))
         large = Image.fromarray(grey).resize((1400, 1050), Image.Resampling.BICUBIC)
         large.save(folder / "photos" / f"{number}.jpg")
@@ -79,7 +87,7 @@ def test_sizes_are_those_that_are_promised(made):
             for one in query.positives:
                 assert one.box is not None
                 sides.append(max(one.box.width, one.box.height))
-                assert SHARE[0] * 480 - 1 <= sides[-1] <= SHARE[1] * 480 + 1
+                assert SHARE[0] * SCENE[1] - 1 <= sides[-1] <= SHARE[1] * SCENE[1] + 1
                 assert Image.open(one.image).size == SCENE
             ratio = max(query.region.width, query.region.height) / float(np.median(sides))
             assert LARGER[0] - 0.1 <= ratio <= LARGER[1] + 0.1
@@ -115,8 +123,35 @@ def test_the_same_seed_makes_the_same_pictures(sources, made, tmp_path):
             assert (path.parent / name).read_bytes() == (first / name).read_bytes()
 
 
+def test_one_half_alone_and_more_scenes_begin_with_the_same(sources, made, tmp_path):
+    (path,) = make_scenes(
+        sources / "cutouts", [sources / "photos"], tmp_path, count=30, queries=6,
+        halves=["held-out"], seed=5,
+    ).values()  # fmt: skip
+    first = Path(made["held-out"].queries[0].image).parent.parent
+    for name in ("scenes/00000.jpg", "scenes/00023.jpg"):
+        assert (path.parent / name).read_bytes() == (first / name).read_bytes()
+    assert not (tmp_path / "tune").exists()
+
+
+def test_what_the_ground_shows_through_is_no_cutout(sources, tmp_path):
+    """An outline, glass, and a folder that is left out: each would be a seventh kind."""
+    folder = tmp_path / "cutouts"
+    shutil.copytree(sources / "cutouts", folder)
+    hollow = Image.new("RGBA", (120, 90), (0, 0, 0, 0))
+    ImageDraw.Draw(hollow).rectangle((20, 10, 100, 70), outline=(255, 0, 0, 255), width=8)
+    hollow.save(folder / "kind" / "hollow.png")
+    glass = Image.new("RGBA", (120, 90), (0, 0, 0, 0))
+    ImageDraw.Draw(glass).rectangle((20, 10, 100, 70), fill=(255, 0, 0, 160))
+    glass.save(folder / "kind" / "glass.png")
+    shutil.copytree(folder / "kind", folder / "letters")
+    assert len(_cutouts_in(folder, ["letters"])) == 12
+    assert len(_cutouts_in(folder, [])) == 24
+
+
 def test_look_alikes_are_one_family():
     assert family("a/birds/frog-1.png") == family("b/birds/Frog.png") == "birds/frog"
+    assert family("a/birds/frog_green.png") == "birds/frog"
     assert family("a/birds/frog.png") != family("a/toys/frog.png")
 
 
