@@ -180,6 +180,22 @@ class PatchGrid:
             left = top = 0
         return cls(width, height, size, cell, fit, scaled_w, scaled_h, left, top)
 
+    @classmethod
+    def zoomed(
+        cls, width: int, height: int, box: Box, *, span: float, cells: int, cell: int = PATCH
+    ) -> PatchGrid:
+        """The grid of a square of `cells` x `cells` around a part of a picture.
+
+        The longest side of `box` (picture pixels) spans `span` cells. The square lies with
+        the box in its middle, moved to show less of what is beyond the picture's edges.
+        """
+        scale = span * cell / max(box.width, box.height)
+        scaled_w, scaled_h = max(1, round(width * scale)), max(1, round(height * scale))
+        size = cells * cell
+        left = _around((box.x0 + box.x1) / 2 * scale, size, scaled_w)
+        top = _around((box.y0 + box.y1) / 2 * scale, size, scaled_h)
+        return cls(width, height, size, cell, "crop", scaled_w, scaled_h, left, top)
+
     @property
     def rows(self) -> int:
         return self.size // self.cell
@@ -234,7 +250,7 @@ class PatchGrid:
             min(max((box.y1 + self.top) * sy, 0.0), float(self.height)),
         )
 
-    def box_of_cells(self, row0: int, col0: int, row1: int, col1: int) -> Box:
+    def box_of_cells(self, row0: float, col0: float, row1: float, col1: float) -> Box:
         """Picture pixels of the cells in rows `row0..row1-1` and columns `col0..col1-1`."""
         c = self.cell
         return self.to_picture(Box(col0 * c, row0 * c, col1 * c, row1 * c))
@@ -258,6 +274,16 @@ class PatchGrid:
         wholly in the part that the fit cuts away.
         """
         region.check(self)
+        marked = self.covered(region)
+        if not marked.any():
+            raise InvalidInput(
+                f"the region {region} lies where fit={self.fit} shows the model nothing of the"
+                " picture; move it, or build the index with --fit pad"
+            )
+        return marked
+
+    def covered(self, region: Region) -> NDArray[np.bool_]:
+        """bool [rows, cols]: as `cells`, but a region that marks no cell is not refused."""
         if region.box is not None:
             coverage = self._coverage(self.to_view(region.box))
         elif region.mask is not None:
@@ -266,13 +292,17 @@ class PatchGrid:
             coverage = np.zeros((self.rows, self.cols))
             for row, col in region.patches:
                 coverage[row, col] = 1.0
-        marked = _at_least_half(coverage) & self.shown
-        if not marked.any():
-            raise InvalidInput(
-                f"the region {region} lies where fit={self.fit} shows the model nothing of the"
-                " picture; move it, or build the index with --fit pad"
-            )
-        return marked
+        return _at_least_half(coverage) & self.shown
+
+    def covered_by(self, boxes: Iterable[Box]) -> NDArray[np.bool_]:
+        """bool [rows, cols]: the cells that boxes of picture pixels cover together, as `cells`.
+
+        The boxes do not overlap.
+        """
+        coverage = np.zeros((self.rows, self.cols))
+        for box in boxes:
+            coverage += self._coverage(self.to_view(box))
+        return _at_least_half(coverage) & self.shown
 
     def _coverage(self, view: Box) -> NDArray[np.float64]:
         """float [rows, cols]: the share of each cell that lies inside a box of view pixels."""
@@ -314,6 +344,12 @@ def _window(start: int, size: int, low: float, high: float, end: int) -> int:
     elif high > start + size:
         start = math.ceil(high - 0.01) - size
     return min(max(start, 0), max(0, end - size))
+
+
+def _around(middle: float, size: int, end: int) -> int:
+    """Where a window of `size` starts that has `middle` in it, within `0..end` if it fits."""
+    start = round(middle - size / 2)
+    return start if size > end else min(max(start, 0), end - size)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts
 from dinosearch.indexing import AddReport, Changes, Progress, add_pictures, find_changes
 from dinosearch.indexing.annotations import annotator_for
+from dinosearch.indexing.measuring import measure
 from dinosearch.search.engine import grid_of
 from dinosearch.search.evidence import Evidence
 from dinosearch.search.filters import parse_filters
@@ -36,6 +37,7 @@ from dinosearch.storage.catalog import Catalog, Failure, Item
 from dinosearch.storage.conditions import Condition
 from dinosearch.storage.facts import facts
 from dinosearch.storage.folder import Folder
+from dinosearch.storage.snapshot import Snapshot
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.upkeep import Compaction
 from dinosearch.storage.upkeep import compact as compact_index
@@ -46,7 +48,7 @@ from dinosearch.storage.writer import MIN_FREE, Writer
 if TYPE_CHECKING:
     from PIL import Image
 
-    from dinosearch.pca import PcaMap
+    from dinosearch.pca import PcaBasis, PcaMap
 
 
 class ImageIndex:
@@ -185,7 +187,7 @@ class ImageIndex:
     def compact(self, *, progress: Callable[[str], None] = lambda step: None) -> Compaction:
         """Merge small segments, drop what was removed for good, rebuild what is derived."""
         with self._writer(MIN_FREE) as writer, self._reader.stepped_aside():
-            return compact_index(writer, progress=progress)
+            return compact_index(writer, measure=measure, progress=progress)
 
     def _writer(self, min_free: int) -> Writer:
         grid = self.view.grid(self.view.size, self.view.size)
@@ -237,6 +239,7 @@ class ImageIndex:
         nprobe: int | None = None,
         weight: float = 1.0,
         position: bool = False,
+        same_size: bool = False,
         distinct: bool = False,
         min_score: float | None = None,
         explain: int = 0,
@@ -251,6 +254,9 @@ class ImageIndex:
                      picture's cosine
         position     with a region: its patches count only near their place in the query,
                      within a tenth of the view
+        same_size    with a region: it is looked for only as large as it is in the query,
+                     and every patch of it counts alike, instead of its rarest patches at
+                     several sizes
         distinct     show pictures of equal content once; the hit's `copies` counts the rest
         min_score    leave out what scores lower
         explain      the `evidence` of so many hits, as `explain` gives it without pairs; of
@@ -269,6 +275,7 @@ class ImageIndex:
             nprobe=nprobe,
             weight=weight,
             position=position,
+            same_size=same_size,
             distinct=distinct,
             min_score=min_score,
             explain=explain,
@@ -287,16 +294,24 @@ class ImageIndex:
         """
         return self._searcher.query(picture, region, max_pixels=max_pixels)
 
+    def is_ready(self, query: Query | int, region: Any) -> bool:
+        """Whether asking with a region of `query` needs no encoding any more."""
+        return self._searcher.is_ready(query, region)
+
+    def make_ready(self, query: Query | int, region: Any) -> None:
+        """Encode now what asking with a region of `query` needs; raises what `search` raises."""
+        self._searcher.make_ready(query, region)
+
     def explain(
         self, query: Any, hit: Hit | int, *, region: Any = None, position: bool = False,
-        pairs: int = 12,
+        same_size: bool = False, pairs: int = 12,
     ) -> Evidence:  # fmt: skip
         """Why a picture answers: heat maps over both pictures, matched patches, the box.
 
-        `query`, `region` and `position` as in `answer`; `hit` is a hit or an id; `pairs` is
-        how many matches to name at most. Raises what `search` raises.
+        `query`, `region`, `position` and `same_size` as in `answer`; `hit` is a hit or an
+        id; `pairs` is how many matches to name at most. Raises what `search` raises.
         """
-        question = Question.of(queries=1, region=region, position=position)
+        question = Question.of(queries=1, region=region, position=position, same_size=same_size)
         return self._searcher.explain(query, _id_of(hit), question, pairs=pairs)
 
     def explain_patch(
@@ -310,20 +325,42 @@ class ImageIndex:
             raise InvalidInput(f"of is {of!r}: use query or hit")
         return self._searcher.explain_patch(query, _id_of(hit), patch, of_query=of == "query")
 
-    def pca(self, query: Any, *, with_hits: Sequence[Any] = ()) -> PcaMap:
+    def pca(self, query: Any, *, with_hits: Sequence[Any] = (), basis: str = "shared") -> PcaMap:
         """What the model sees: the first three principal components of patches, as colours.
 
         `query` as in `search`. With hits (or ids, or further pictures) the basis is fitted to
         all of them together, so that equal colours mean equal things; their maps are the
-        `others` of the map. Raises what `search` raises.
+        `others` of the map. With the basis `corpus`, which is stored with the index, equal
+        colours mean equal things in every call. Raises what `search` raises, and
+        `InvalidInput` where no such basis is stored.
         """
         from dinosearch.pca import pca_maps
 
+        if basis not in ("shared", "corpus"):
+            raise InvalidInput(f"basis is {basis!r}: use shared or corpus")
+        stored = self._corpus_basis() if basis == "corpus" else None
         shown = self._searcher.features(
             [query, *(one.id if isinstance(one, Hit) else one for one in with_hits)]
         )
-        first, *others = pca_maps([(one.patches, one.grid) for one in shown])
+        first, *others = pca_maps(
+            [(one.patches, one.grid) for one in shown],
+            basis=stored,
+            norms=[one.norms for one in shown],
+        )
         return replace(first, others=tuple(others))
+
+    def _corpus_basis(self) -> PcaBasis:
+        from dinosearch.pca.corpus import basis_of
+
+        statistics = self._reader.ask(lambda snapshot, catalog: snapshot.statistics)
+        basis = basis_of(statistics.arrays) if statistics else None
+        if basis is None:
+            raise InvalidInput(
+                f"{self._folder.root} stores no basis of its corpus: the next `dinosearch index`"
+                f" or `dinosearch compact --in {self._folder.root}` makes one, of two pictures"
+                " or more"
+            )
+        return basis
 
     # -- looking ---------------------------------------------------------------------
 
@@ -348,6 +385,24 @@ class ImageIndex:
     def count(self, *, where: str | Sequence[str] = ()) -> int:
         """Number of items that match the filters."""
         return self._catalog.count(_conditions(where))
+
+    def cls(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """float32 [n, D]: the stored CLS vectors of items, of unit length.
+
+        Raises `InvalidInput` for an id that the index does not hold.
+        """
+        wanted = np.asarray(ids, dtype=np.int64)
+
+        def ask(snapshot: Snapshot, catalog: Catalog) -> NDArray[np.float32]:
+            positions = snapshot.positions_of(wanted)
+            if (positions < 0).any():
+                raise InvalidInput(f"the index holds no picture with id {wanted[positions < 0][0]}")
+            if not len(positions):
+                dim = snapshot.segment(0).dim if snapshot.segment_rows else 0
+                return np.empty((0, dim), np.float32)
+            return snapshot.cls(positions)
+
+        return self._reader.ask(ask)
 
     def copies(self, item_id: int) -> list[int]:
         """The other items whose file has the same content, by id."""

@@ -9,44 +9,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def similarities(query: NDArray[np.float32], tokens: NDArray[np.floating]) -> NDArray[np.float32]:
+def similarities(
+    query: NDArray[np.float32],
+    tokens: NDArray[np.number],
+    scales: NDArray[np.floating] | None = None,
+) -> NDArray[np.float32]:
     """float32 [m, P]: cosine of m query tokens with the P tokens of one picture.
 
-    `query` [m, Dp] and `tokens` [P, Dp] have unit rows.
+    `query` [m, Dp] and `tokens` [P, Dp] have unit rows; or rows of codes, which are unit
+    once each is multiplied by its scale, `scales` [P].
     """
     # One picture at a time: its single-precision copy and the scores stay in the cache.
     torch = sys.modules.get("torch")
     if torch is None:
         cosines: NDArray[np.float32] = query @ tokens.astype(np.float32).T
-        return cosines
+        return cosines if scales is None else cosines * scales.astype(np.float32)
     # It widens and multiplies three times as fast as numpy, but takes seconds to load: so
     # those have it who needed it anyway, to encode.
     with torch.inference_mode():
         ready = torch.from_numpy(np.require(tokens, requirements=["C", "W"])).float()
-        product: NDArray[np.float32] = (torch.from_numpy(query) @ ready.T).numpy()
-    return product
+        product = torch.from_numpy(query) @ ready.T
+        if scales is not None:  # of the products, which are fewer than the codes
+            product *= torch.from_numpy(np.require(scales, requirements=["C", "W"])).float()
+    found: NDArray[np.float32] = product.numpy()
+    return found
 
 
-def maxsim(
+def best_cosines(
     query: NDArray[np.float32],
-    tokens: NDArray[np.floating],
+    tokens: NDArray[np.number],
     *,
+    scales: NDArray[np.floating] | None = None,
     near: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
-    """float32 [b]: how well each of b pictures holds the query's patches, in [-1, 1].
+    """float32 [m, b]: the best cosine of each query token among the tokens of b pictures.
 
-    For every query token the best cosine among the picture's tokens, averaged over the
-    query's tokens (Khattab and Zaharia, "ColBERT", 2020, equation 3, divided by m).
-    `query` [m, Dp], `tokens` [b, P, Dp], unit rows; `near` bool [m, P]: the tokens that
-    each query token may match, None for all.
+    Averaged over the query's tokens it is MaxSim (Khattab and Zaharia, "ColBERT", 2020,
+    equation 3, divided by m). `query` [m, Dp], `tokens` [b, P, Dp], unit rows, or codes
+    with their `scales` [b, P]; `near` bool [m, P]: the tokens that each query token may
+    match, None for all.
     """
-    scores = np.empty(len(tokens), dtype=np.float32)
-    for row, one in enumerate(tokens):
-        cosines = similarities(query, one)
+    best = np.empty((len(query), len(tokens)), dtype=np.float32)
+    for column, one in enumerate(tokens):
+        cosines = similarities(query, one, None if scales is None else scales[column])
         if near is not None:
             cosines = np.where(near, cosines, np.float32(-1))
-        scores[row] = cosines.max(axis=1).mean()
-    return scores
+        best[:, column] = cosines.max(axis=1)
+    return best
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dinosearch.scoring import knee, maxsim, similarities, top_k, window_sums
+from dinosearch.scoring import best_cosines, knee, similarities, top_k, window_sums
 
 RED, BLUE = np.eye(2, dtype=np.float32)
 PICTURES = np.stack([[RED, BLUE, BLUE], [BLUE, BLUE, RED]])
@@ -18,17 +18,18 @@ def test_similarities_are_the_cosines_of_unit_rows():
     )
 
 
-def test_maxsim_is_the_mean_of_the_best_cosines():
+def test_the_best_cosine_of_each_patch_in_each_picture():
     query = np.stack([RED, np.array([0.6, 0.8], np.float32)])
-    assert maxsim(query, PICTURES) == pytest.approx([0.9, 0.9])
-    assert maxsim(query, PICTURES[:, 1:2]) == pytest.approx([0.4, 0.4])
+    assert best_cosines(query, PICTURES) == pytest.approx(np.array([[1, 1], [0.8, 0.8]]))
+    assert best_cosines(query, PICTURES[:, 1:2]) == pytest.approx(np.array([[0, 0], [0.8, 0.8]]))
 
 
-def test_maxsim_looks_for_each_patch_only_where_it_may_be():
+def test_each_patch_is_looked_for_only_where_it_may_be():
     near = np.array([[True, True, False], [False, True, True]])
-    assert maxsim(np.stack([RED, RED]), PICTURES, near=near).tolist() == [0.5, 0.5]
-    assert maxsim(np.stack([RED]), PICTURES, near=near[:1]).tolist() == [1, 0]
-    assert maxsim(np.stack([RED]), PICTURES, near=near[:1] & False).tolist() == [-1, -1]
+    found = best_cosines(np.stack([RED, RED]), PICTURES, near=near)
+    assert found.tolist() == [[1, 0], [0, 1]]
+    none = best_cosines(np.stack([RED]), PICTURES, near=near[:1] & False)
+    assert none.tolist() == [[-1, -1]]
 
 
 def test_top_k_is_stable_and_leaves_out_what_takes_no_part():

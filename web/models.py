@@ -89,6 +89,7 @@ class SearchRequest(Request):
     nprobe: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_whole)] | None = None
     dedupe: bool = True
     position: bool = False
+    same_size: bool = False
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
     explain: Annotated[int, Field(ge=0, le=MAX_EXPLAINED), BeforeValidator(_whole)] = 0
 
@@ -108,6 +109,7 @@ class ExplainRequest(Request):
     region: RegionMark | None = None
     point: Point | None = None
     position: bool = False
+    same_size: bool = False
     image_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_EXPLAINED)]
 
 

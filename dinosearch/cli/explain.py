@@ -18,6 +18,7 @@ from dinosearch.errors import InvalidInput
 @index_option
 @click.option("--region", type=Numbers(), help="The part that is looked for, in pixels.")
 @click.option("--position", is_flag=True, help="Match patches near their own place only.")
+@click.option("--same-size", is_flag=True, help="Look for the part only as large as it is here.")
 @click.option("--pairs", default=12, show_default=True, type=click.IntRange(0, 200))
 @click.option("--save", type=click.Path(), metavar="out.png", help="Draw it.")
 @json_option
@@ -27,6 +28,7 @@ def explain(
     folder: str,
     region: tuple[float, ...] | None,
     position: bool,
+    same_size: bool,
     pairs: int,
     save: str | None,
     as_json: bool,
@@ -39,7 +41,9 @@ def explain(
 
     with dinosearch.open(folder) as index:
         query = index.query(image, region=region)
-        why = index.explain(query, item, region=region, position=position, pairs=pairs)
+        why = index.explain(
+            query, item, region=region, position=position, same_size=same_size, pairs=pairs
+        )
         score = float(np.nanmean(why.query_heat))
         path = index.item(item).path
         if save:

@@ -49,6 +49,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     help="Of the region; the rest is the whole picture's.",
 )
 @click.option("--position", is_flag=True, help="Look for the part near its own place only.")
+@click.option("--same-size", is_flag=True, help="Look for the part only as large as it is here.")
 @click.option("--distinct", is_flag=True, help="Show pictures of equal content once.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="Leave out what scores lower.")
 @click.option("--weights", type=click.Path(), metavar="FILE", help="The encoder's, if moved.")
@@ -66,6 +67,7 @@ def search(
     where: tuple[str, ...],
     weight: float,
     position: bool,
+    same_size: bool,
     distinct: bool,
     min_score: float | None,
     weights: str | None,
@@ -97,6 +99,7 @@ def search(
             exact=exact,
             weight=weight,
             position=position,
+            same_size=same_size,
             distinct=distinct,
             min_score=min_score,
         )

@@ -121,6 +121,15 @@ class Decoder:
         pixels = np.frombuffer(parts[0], dtype=np.uint8).reshape(header["shape"])
         return pixels, Facts(**_facts(absolute, header))
 
+    def crop(self, path: Path, box: Box, *, max_side: int) -> NDArray[np.uint8]:
+        """uint8 [h, w, 3]: the part `box` (pixels of the upright picture), as `pixels` gives it.
+
+        Raises `PictureRefused`.
+        """
+        request = {"path": _absolute(path), "max_side": max_side, "crop": list(box)}
+        header, parts = self._answer(request)
+        return np.frombuffer(parts[0], dtype=np.uint8).reshape(header["shape"])
+
     def jpeg(self, path: Path, *, max_side: int) -> bytes:
         """A JPEG of the upright picture without metadata, no side longer than `max_side`.
 

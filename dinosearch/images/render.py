@@ -27,8 +27,9 @@ Answer = tuple[dict[str, Any], list[bytes | memoryview]]
 
 def answer(request: dict[str, Any]) -> Answer:
     """Do what `request` asks: `{"path", "view": [size, cell, fit], "focus", "thumbnail"}`
-    for a view and a thumbnail, `{"path", "max_side", "jpeg"}` for the upright pixels, raw or
-    as a JPEG without metadata. `max_pixels` may be given to refuse larger pictures.
+    for a view and a thumbnail, `{"path", "max_side", "jpeg", "crop"}` for the upright pixels,
+    of all of it or the box `crop`, raw or as a JPEG without metadata. `max_pixels` may be
+    given to refuse larger pictures.
 
     Every file ends in an answer: `{"refused": code, ...}` is one of them.
     """
@@ -66,9 +67,12 @@ def _view(source: SourceFile, request: dict[str, Any]) -> Answer:
 
 def _pixels(source: SourceFile, request: dict[str, Any]) -> Answer:
     max_side = request["max_side"]
-    loaded = load(source.data, source.path, wanted=(max_side, max_side) if max_side else None)
+    small_enough = max_side and not request.get("crop")
+    loaded = load(source.data, source.path, wanted=(max_side, max_side) if small_enough else None)
     picture = loaded.upright
-    if max_side and max(picture.size) > max_side:
+    if request.get("crop"):
+        pixels = _cropped(loaded, Box(*request["crop"]), max_side)
+    elif max_side and max(picture.size) > max_side:
         size = _fitting(picture.size, max_side)
         image = picture.narrowed(size[0])[0].resize(size, Image.Resampling.BICUBIC)
         pixels = np.asarray(image)
@@ -77,6 +81,21 @@ def _pixels(source: SourceFile, request: dict[str, Any]) -> Answer:
     if request.get("jpeg"):
         return _facts(loaded, ()), [_jpeg(Image.fromarray(pixels), pixels.shape[1::-1])]
     return _facts(loaded, ()) | {"shape": pixels.shape}, [pixels.data.cast("B")]
+
+
+def _cropped(loaded: Loaded, box: Box, max_side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The part `box` (pixels of the full size), no side longer than `max_side`."""
+    width, height = loaded.full_size
+    pixels = Image.fromarray(_all_pixels(loaded.upright))
+    sx, sy = pixels.width / width, pixels.height / height
+    part = (
+        max(0.0, box.x0 * sx),
+        max(0.0, box.y0 * sy),
+        min(pixels.width, box.x1 * sx),
+        min(pixels.height, box.y1 * sy),
+    )
+    size = _fitting((round(part[2] - part[0]) or 1, round(part[3] - part[1]) or 1), max_side)
+    return np.asarray(pixels.resize(size, Image.Resampling.BICUBIC, box=part))
 
 
 def _all_pixels(picture: UprightPicture) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -10,22 +10,19 @@ from numpy.typing import NDArray
 
 from dinosearch.errors import InvalidInput
 from dinosearch.geometry import PatchGrid, View, check_fit
-from dinosearch.scoring import maxsim, top_k
+from dinosearch.scoring import top_k
 from dinosearch.search.background import Background
 from dinosearch.search.evidence import Evidence, evidence_of, patch_evidence
-from dinosearch.search.query_picture import QueryPicture
+from dinosearch.search.query_picture import QueryPicture, marked_on
 from dinosearch.search.question import Answer, Hit, Question
 from dinosearch.search.recent import Recent
-from dinosearch.search.regions import RegionQuery
+from dinosearch.search.regions import SAME_SPAN, MarkedPart, RegionQuery, Usual
+from dinosearch.search.scan import CANDIDATES, Kept, Scanner
 from dinosearch.storage.catalog import Catalog, Item
 from dinosearch.storage.snapshot import Snapshot
 
-# A picture's tokens are a megabyte or so: enough to keep reading and scoring busy.
-_PICTURES_PER_BLOCK = 16
-
-Scanned = Recent[bytes, NDArray[np.float32]]
-"""Region scores by what was asked: a part is looked for again with other filters, further
-down the ranking, or with another weight, and none of that changes what was scanned."""
+# Patches of a part at its own size that propose pictures; all of them would be slow to ask.
+_HINTS = 32
 
 
 class Engine:
@@ -35,12 +32,12 @@ class Engine:
     """
 
     def __init__(
-        self, snapshot: Snapshot, catalog: Catalog, view: View, scanned: Scanned | None = None
+        self, snapshot: Snapshot, catalog: Catalog, view: View, kept: Kept | None = None
     ) -> None:
         self._snapshot = snapshot
         self._catalog = catalog
         self._view = view
-        self._scanned = scanned if scanned is not None else Recent(1)
+        self._scanner = Scanner(snapshot, kept if kept is not None else Recent(1))
 
     def stored(self, item_id: int, *, with_patches: bool) -> QueryPicture:
         """The features of a picture that the index holds. Raises `InvalidInput` for no such id."""
@@ -72,7 +69,7 @@ class Engine:
     ) -> Answer:
         """The pictures most like the queries as wholes, or those that hold the marked part best.
 
-        For a region every stored token of every matching picture is compared. With several
+        For a region the stored tokens of every likely picture are compared. With several
         queries the score is the mean of the cosines, or with `any` the best of them.
         """
         if question.region is None:
@@ -110,14 +107,14 @@ class Engine:
         found, started = _since(started), time.perf_counter()
         first, part = queries[0], None
         if question.explain:
-            part = RegionQuery.cut(None, first.grid, first.patches)
+            part = MarkedPart([RegionQuery.cut(None, first.grid, first.patches)])
         hits: list[Hit] = []
         for (position, raw), item in zip(ranked, items, strict=True):
             score = _cosine(raw)
             percentile = background.of_whole(score) if background else None
             evidence = None
             if part is not None and len(hits) < question.explain:
-                evidence = self._evidence(part, first.grid, position, item, pairs=0)
+                evidence = self._evidence(part, Usual.alone(), position, item, pairs=0)
             hits.append(
                 Hit(
                     id=item.id,
@@ -147,18 +144,29 @@ class Engine:
         self, query: QueryPicture, question: Question, background: Background | None
     ) -> Answer:
         started = time.perf_counter()
-        assert question.region is not None
-        part = RegionQuery.cut(
-            question.region, query.grid, query.patches, position=question.position
-        )
+        part = self._part(query, question)
         allowed, searched, copies = self._allowed(question)
         mask = self._snapshot.live if allowed is None else self._snapshot.live & allowed
-        of_region = self._scan(part, mask)
-        weight = question.weight
-        scores = of_region
+        weight, depth = question.weight, question.offset + question.k
+        also = np.empty(0, dtype=np.int64)
+        if weight < 1 and mask.any():
+            # What is alike as a whole may win whatever it holds.
+            _, near, _ = self._snapshot.search_cls(
+                query.cls[None], max(depth, CANDIDATES), allowed=mask, nprobe=question.nprobe
+            )
+            also = near[0][near[0] >= 0]
+        found, usual, exact = self._scanner.scan(
+            part,
+            mask,
+            hint=self._hint(part),
+            wanted=min(depth, int(mask.sum())),
+            exactly=question.exact or question.position,
+            also=also,
+        )
+        of_region = usual.brought_together(found)
+        scores = np.where(np.isnan(of_region), np.float32(-np.inf), of_region)
         if weight < 1:
-            scores = np.full(len(mask), -np.inf, dtype=np.float32)
-            places = np.flatnonzero(mask)
+            places = np.flatnonzero(np.isfinite(scores))
             if len(places):
                 whole = self._snapshot.cls(places) @ query.cls
                 scores[places] = weight * of_region[places] + (1 - weight) * whole
@@ -166,17 +174,18 @@ class Engine:
         ranked = ranked[scores[ranked] >= question.least]
         items = self._items(ranked.tolist())
         whole = self._snapshot.cls(ranked) @ query.cls if len(ranked) else np.empty(0)
-        found, started = _since(started), time.perf_counter()
+        searching, started = _since(started), time.perf_counter()
         hits: list[Hit] = []
         for position, item, image_score in zip(ranked.tolist(), items, whole, strict=True):
             score = _cosine(scores[position])
-            evidence = self._evidence(part, query.grid, position, item, pairs=0)
+            evidence = self._evidence(part, usual, position, item, pairs=0)
             hits.append(
                 Hit(
                     id=item.id,
                     path=item.path,
                     score=score,
                     box=evidence.box,
+                    boxes=evidence.boxes,
                     labels=item.labels,
                     metadata=item.metadata,
                     image_score=_cosine(image_score),
@@ -193,13 +202,13 @@ class Engine:
             )
         return Answer(
             hits,
-            {"search": found, "explain": _since(started)},
-            True,
+            {"search": searching, "explain": _since(started)},
+            exact,
             searched,
             items=len(self._snapshot),
             hidden_copies=_folded(copies),
             grid=query.grid,
-            region_patches=len(part.tokens),
+            region_patches=len(part.sizes[0].tokens),
             generation=self._snapshot.generation,
         )
 
@@ -208,16 +217,38 @@ class Engine:
     ) -> Evidence:
         """Why a picture answers; raises `InvalidInput` for no such id."""
         item = self.item(item_id)
-        part = RegionQuery.cut(
-            question.region, query.grid, query.patches, position=question.position
-        )
-        return self._evidence(part, query.grid, self._position(item_id), item, pairs=pairs)
+        part = self._part(query, question)
+        usual = self._scanner.usual(part)
+        return self._evidence(part, usual, self._position(item_id), item, pairs=pairs)
+
+    def _part(self, query: QueryPicture, question: Question) -> MarkedPart:
+        """What is looked for: the marked part at its own size, and as it was zoomed."""
+        region = question.region
+        own = RegionQuery.cut(region, query.grid, query.patches, position=question.position)
+        if region is None or question.same_size or question.position:
+            return MarkedPart([own])
+        sizes = [own]
+        for zoom in query.zooms:
+            marked = marked_on(zoom.grid, region, query.grid)
+            if marked.any():
+                size = RegionQuery.cut(region, zoom.grid, zoom.patches, marked=marked)
+                if not 1 / SAME_SPAN < size.span / own.span < SAME_SPAN:
+                    sizes.append(size)
+        corpus = self._snapshot.token_sample
+        return MarkedPart(sizes if corpus is None else [one.weighed(corpus) for one in sizes])
+
+    def _hint(self, part: MarkedPart) -> MarkedPart:
+        """The patches that propose pictures for a part."""
+        own, corpus = part.sizes[0], self._snapshot.token_sample
+        if len(part.sizes) > 1 or len(own.rarest) <= _HINTS or corpus is None:
+            return part
+        return MarkedPart([own.weighed(corpus, _HINTS)])
 
     def _evidence(
-        self, part: RegionQuery, query_grid: PatchGrid, position: int, item: Item, *, pairs: int
+        self, part: MarkedPart, usual: Usual, position: int, item: Item, *, pairs: int
     ) -> Evidence:
-        scores = part.scores(self._snapshot.tokens(position))
-        return evidence_of(part, query_grid, scores, self.grid_of(item), pairs=pairs)
+        tokens = self._snapshot.tokens(position)
+        return evidence_of(part, usual, tokens, self.grid_of(item), pairs=pairs)
 
     def explain_patch(
         self, query: QueryPicture, item_id: int, patch: tuple[int, int], *, of_query: bool
@@ -226,18 +257,6 @@ class Engine:
         grid = self.grid_of(self.item(item_id))
         tokens = self._snapshot.tokens(self._position(item_id))
         return patch_evidence(query, QueryPicture(query.cls, tokens, grid), patch, of_query)
-
-    def _scan(self, part: RegionQuery, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """float32 [positions]: how well each picture of `mask` holds the part, else -inf."""
-        key = part.digest(self._snapshot.generation)
-        known = self._scanned.get(key)
-        scores = np.full(len(mask), np.nan, np.float32) if known is None else known.copy()
-        missing = mask & np.isnan(scores)
-        for block in self._snapshot.token_blocks(missing, _PICTURES_PER_BLOCK):
-            scores[block.positions] = maxsim(part.tokens, block.tokens, near=part.near)
-        if missing.any():
-            self._scanned.put(key, scores)
-        return np.where(mask, scores, -np.inf)
 
     def _allowed(self, question: Question) -> tuple[NDArray[np.bool_] | None, int, dict[int, int]]:
         """bool [positions] or None for all; how many items match; copies folded, by position."""

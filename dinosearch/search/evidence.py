@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from dinosearch.errors import InvalidInput
 from dinosearch.geometry import Box, PatchGrid
 from dinosearch.scoring import similarities
+from dinosearch.search.locate import Look, best_box, boxes_of, shares
 from dinosearch.search.query_picture import QueryPicture
-from dinosearch.search.regions import RegionQuery, best_box
+from dinosearch.search.regions import MarkedPart, RegionQuery, Usual
+from dinosearch.storage.codecs import Rows
 
 Cell = tuple[int, int]
 
@@ -36,6 +38,7 @@ class Evidence:
     pairs       patches that are each other's best match, best first
     box         `[x0, y0, x1, y1]` in pixels of the hit where a marked part lies best; None
                 for whole pictures and for single patches
+    boxes       all places where it seems to lie, `box` first
     """
 
     heat: NDArray[np.float32]
@@ -44,6 +47,7 @@ class Evidence:
     query_grid: PatchGrid
     pairs: tuple[Pair, ...] = ()
     box: Box | None = None
+    boxes: tuple[Box, ...] = ()
 
     @property
     def range(self) -> tuple[float, float]:
@@ -68,32 +72,70 @@ def _bytes(values: NDArray[np.float32], low: float, high: float) -> bytes:
 
 
 def evidence_of(
-    part: RegionQuery,
-    query_grid: PatchGrid,
-    scores: NDArray[np.float32],
+    part: MarkedPart,
+    usual: Usual,
+    tokens: NDArray[np.floating],
     grid: PatchGrid,
     *,
     pairs: int,
 ) -> Evidence:
-    """How the part (or a whole picture) and a hit match.
+    """How the part (or a whole picture) and a hit of `tokens` [P, Dp] on `grid` match.
 
-    `scores` [m, P]: cosine of each patch of the part to each of the hit's, on `grid`.
+    Told by the patches of the size that fits best; `usual` is that of the index.
     """
+    own = part.sizes[0]
+    says = shares(usual.deviations(part.scores(Rows(tokens[None])))[:, 0])
+    maps = {number: part.sizes[number].scores(tokens) for number in np.flatnonzero(says).tolist()}
+    fits = int(says.argmax())
+    size, scores = part.sizes[fits], maps[fits]
+    # The query is shown on its own grid: each of its patches as the one that is seen there.
+    nearest = _nearest(own, size)
     heat = np.where(grid.shown.ravel(), scores.max(axis=0), np.nan).astype(np.float32)
-    query_heat = np.full((query_grid.rows, query_grid.cols), np.nan, dtype=np.float32)
-    query_heat[part.places[:, 0], part.places[:, 1]] = scores.max(axis=1)
-    box = None
-    if part.is_marked:
-        cells = best_box(part, scores, grid.rows, grid.cols)
-        box = grid.box_of_cells(cells.row0, cells.col0, cells.row1, cells.col1)
+    query_heat = np.full((own.grid.rows, own.grid.cols), np.nan, dtype=np.float32)
+    query_heat[own.places[:, 0], own.places[:, 1]] = scores.max(axis=1)[nearest]
+    boxes: tuple[Box, ...] = ()
+    if own.is_marked:
+        if len(part.sizes) == 1:
+            cells = [best_box(own, scores, grid.rows, grid.cols)]
+        else:
+            aspect = _height_of(own) / _width_of(own)
+            looks = [Look(part.sizes[n], maps[n], float(says[n])) for n in maps]
+            cells = boxes_of(looks, aspect, grid.rows, grid.cols)
+        boxes = tuple(grid.box_of_cells(*one) for one in cells)
     return Evidence(
         heat=heat.reshape(grid.rows, grid.cols),
         query_heat=query_heat,
         grid=grid,
-        query_grid=query_grid,
-        pairs=mutual_pairs(scores, part.places, grid.cols, pairs),
-        box=box,
+        query_grid=own.grid,
+        pairs=mutual_pairs(scores, own.places[_nearest(size, own)], grid.cols, pairs),
+        box=boxes[0] if boxes else None,
+        boxes=boxes,
     )
+
+
+def _height_of(size: RegionQuery) -> float:
+    return size.rows * size.grid.cell_height
+
+
+def _width_of(size: RegionQuery) -> float:
+    return size.cols * size.grid.cell_width
+
+
+def _nearest(one: RegionQuery, other: RegionQuery) -> NDArray[np.int64]:
+    """int64 [m]: for each patch of a part at `one` size the nearest at the `other`."""
+    if one is other:
+        return np.arange(len(one.places))
+    here, there = (_middles(size) for size in (one, other))
+    apart = ((here[:, None] - there[None]) ** 2).sum(axis=2)
+    nearest: NDArray[np.int64] = apart.argmin(axis=1)
+    return nearest
+
+
+def _middles(size: RegionQuery) -> NDArray[np.float64]:
+    """float64 [m, 2]: y and x of the middles of a part's patches, in pixels of its picture."""
+    left, top, *_ = size.grid.window
+    corner = np.array([top, left])
+    return corner + (size.places + 0.5) * [size.grid.cell_height, size.grid.cell_width]
 
 
 def mutual_pairs(

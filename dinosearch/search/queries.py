@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import BytesIO
 from os import PathLike
 from typing import Any
@@ -14,9 +16,9 @@ from numpy.typing import NDArray
 
 from dinosearch.encoders import Encoder
 from dinosearch.errors import InvalidInput, PictureRefused
-from dinosearch.geometry import PatchGrid, Region, View
+from dinosearch.geometry import Box, PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts, Picture, Refusal, grid_for
-from dinosearch.search.query_picture import QueryPicture
+from dinosearch.search.query_picture import QueryPicture, Zoom, zoom_grids
 from dinosearch.search.recent import Recent
 from dinosearch.storage.catalog import Item
 
@@ -51,6 +53,7 @@ class Query:
         self.encoding = threading.Lock()
         self._view = view
         self._features: Recent[PatchGrid, QueryPicture] = Recent(WINDOWS)
+        self._zooms: Recent[tuple[PatchGrid, ...], tuple[Zoom, ...]] = Recent(WINDOWS)
 
     def grid(self, region: Any = None) -> PatchGrid:
         """The patches the model is shown, of a window that holds `region`."""
@@ -59,9 +62,23 @@ class Query:
         focus = marked.bounds() if marked else None
         return grid_for(self._view, self.width, self.height, focus=focus)[0]
 
+    def zoom_grids(self, region: Any) -> tuple[PatchGrid, ...]:
+        """The squares that show `region` at the sizes it is looked for."""
+        return zoom_grids(self.grid(region), Region.parse(region))
+
     def is_ready(self, region: Any = None) -> bool:
         """Whether asking with `region` needs no encoding any more."""
-        return self.features(self.grid(region)) is not None
+        if self.features(self.grid(region)) is None:
+            return False
+        return region is None or self.zooms(self.zoom_grids(region)) is not None
+
+    def zooms(self, grids: tuple[PatchGrid, ...]) -> tuple[Zoom, ...] | None:
+        """The features of such squares, if they are at hand."""
+        return self._zooms.get(grids)
+
+    def keep_zooms(self, grids: tuple[PatchGrid, ...], zooms: tuple[Zoom, ...]) -> None:
+        """Have the features of such squares at hand."""
+        self._zooms.put(grids, zooms)
 
     def features(self, grid: PatchGrid) -> QueryPicture | None:
         """The features of one window, if they are at hand."""
@@ -89,12 +106,52 @@ class Queries:
         self._encoder = encoder
         self._decoder = decoder
 
-    def encoded(self, queries: Sequence[Any], region: Region | None) -> list[QueryPicture | int]:
+    def encoded(
+        self, queries: Sequence[Any], region: Region | None, *, zoomed: bool = False
+    ) -> list[QueryPicture | int]:
         """The features of each picture, of a view that shows `region`; ids stay ids.
+
+        With `zoomed` also those of the region at other sizes. Raises `InvalidInput`,
+        `PictureRefused`.
+        """
+        return [
+            int(one) if is_id(one) else self._encode(one, region, zoomed=zoomed) for one in queries
+        ]
+
+    def zooms(self, picture: Any, region: Region, grid: PatchGrid) -> tuple[Zoom, ...]:
+        """The features of `region` of a picture at other sizes; `grid` is that of its view.
 
         Raises `InvalidInput`, `PictureRefused`.
         """
-        return [int(one) if is_id(one) else self._encode(one, region) for one in queries]
+        from PIL import Image
+
+        from dinosearch.encoders.preprocess import make_zoom
+
+        grid.cells(region)  # what cannot be marked is refused before anything is decoded
+        grids = zoom_grids(grid, region)
+        whole = Box(0, 0, grid.width, grid.height)
+        windows = [one.window.intersection(whole) for one in grids]
+        shows = Box(
+            min(one.x0 for one in windows),
+            min(one.y0 for one in windows),
+            max(one.x1 for one in windows),
+            max(one.y1 for one in windows),
+        )
+        if isinstance(picture, str | PathLike):
+            # As sharp as the closest look needs, and no larger.
+            finest = max(one.scaled_width / one.width for one in grids)
+            side = max(1, math.ceil(finest * max(shows.width, shows.height)))
+            pixels = self._decoder().crop(existing(picture), shows, max_side=side)
+            image = Image.fromarray(pixels)
+        else:
+            from dinosearch.images import upright
+
+            image, shows = upright(picture)[0], whole
+        encoder = self._encoder()
+        return tuple(
+            Zoom(encoder.encode_views(make_zoom(image, shows, one)[None]).patches[0], one)
+            for one in grids
+        )
 
     def query(self, picture: Any, *, max_pixels: int | None = None) -> Query:
         """A `Query` of a picture, encoded as a whole. Raises `InvalidInput`, `PictureRefused`."""
@@ -102,17 +159,28 @@ class Queries:
         query.keep(self._features_of(view, grid))
         return query
 
-    def _encode(self, query: Any, region: Region | None) -> QueryPicture:
+    def _encode(self, query: Any, region: Region | None, *, zoomed: bool) -> QueryPicture:
         if not isinstance(query, Query):
             _, view, grid = self._opened(query, region, None)
-            return self._features_of(view, grid)
+            features = self._features_of(view, grid)
+            if zoomed and region is not None:
+                features = replace(features, zooms=self.zooms(query, region, grid))
+            return features
         grid = query.grid(region)
         with query.encoding:  # who asks at the same time waits for the same features
-            features = query.features(grid)
-            if features is None:
+            found = query.features(grid)
+            if found is None:
                 _, view, grid = self._opened(query.picture, region, None)
-                features = self._features_of(view, grid)
-                query.keep(features)
+                found = self._features_of(view, grid)
+                query.keep(found)
+            features = found
+            if zoomed and region is not None:
+                grids = zoom_grids(grid, region)
+                zooms = query.zooms(grids)
+                if zooms is None:
+                    zooms = self.zooms(query.picture, region, grid)
+                    query.keep_zooms(grids, zooms)
+                features = replace(features, zooms=zooms)
         return features
 
     def _features_of(self, view: NDArray[np.uint8], grid: PatchGrid) -> QueryPicture:

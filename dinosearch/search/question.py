@@ -35,6 +35,8 @@ class Question:
     weight       with a region: the score is `weight` times the region's plus the rest of
                  the whole picture's
     position     with a region: a patch counts only near the place it has in the query
+    same_size    with a region: it is looked for only as large as it is in the query, and
+                 every patch of it counts alike
     distinct     pictures of equal content count once
     min_score    leave out what scores lower
     explain      for so many of the hits, also say why
@@ -50,10 +52,16 @@ class Question:
     nprobe: int | None = None
     weight: float = 1.0
     position: bool = False
+    same_size: bool = False
     distinct: bool = False
     min_score: float | None = None
     explain: int = 0
     percentiles: bool = False
+
+    @property
+    def is_zoomed(self) -> bool:
+        """Whether the marked part is looked for at several sizes."""
+        return self.region is not None and not self.same_size and not self.position
 
     @property
     def least(self) -> float:
@@ -74,6 +82,7 @@ class Question:
         nprobe: int | None = None,
         weight: float = 1.0,
         position: bool = False,
+        same_size: bool = False,
         distinct: bool = False,
         min_score: float | None = None,
         explain: int = 0,
@@ -108,6 +117,7 @@ class Question:
             nprobe=nprobe,
             weight=float(weight),
             position=position,
+            same_size=same_size,
             distinct=distinct,
             min_score=min_score,
             explain=explain,
@@ -123,9 +133,11 @@ def _is_whole(number: Any) -> bool:
 class Hit:
     """One picture that answers.
 
-    `score` is the cosine (for a region the mean over its patches of the best cosine), in
-    [-1, 1], higher is better. `box` is `[x0, y0, x1, y1]` in pixels of the upright
-    picture where the marked part lies best, None for a whole-picture search.
+    `score` is the cosine, in [-1, 1], higher is better; for a region the mean over its
+    patches of the best cosine, at the size that fits best, brought to one scale for all
+    sizes (`search.regions.Usual`). `box` is `[x0, y0, x1, y1]` in pixels of the upright
+    picture where the marked part lies best, None for a whole-picture search; `boxes` are
+    all the places where it seems to lie.
 
     `image_score` is the cosine of the whole pictures and `region_score` that of the
     region; `score` is one of them or, weighted, both. `percentile` (0 to 100) is the share
@@ -139,6 +151,7 @@ class Hit:
     score: float
     box: Box | None = None
     labels: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = field(default=(), kw_only=True)
     metadata: dict[str, str] = field(default_factory=dict)
     image_score: float | None = None
     region_score: float | None = None

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
-from dinosearch.geometry import Region, View
+from dinosearch.errors import EncoderUnavailable, InvalidInput, PictureRefused
+from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import content_of
 from dinosearch.search.background import Background
-from dinosearch.search.engine import Engine, Scanned
+from dinosearch.search.engine import Engine
 from dinosearch.search.evidence import Evidence
 from dinosearch.search.queries import Queries, Query
-from dinosearch.search.query_picture import QueryPicture
+from dinosearch.search.query_picture import QueryPicture, Zoom, zoom_grids
 from dinosearch.search.question import Answer, Question
 from dinosearch.search.reader import Reader
 from dinosearch.search.recent import Recent
-from dinosearch.storage.catalog import Catalog
+from dinosearch.search.scan import Kept
+from dinosearch.storage.catalog import Catalog, Item
 from dinosearch.storage.snapshot import Snapshot
 
+log = logging.getLogger(__name__)
+
 SCANS_KEPT = 8
-"""Region scans whose scores are kept, four bytes an item each."""
+"""Region scans whose scores are kept, four bytes an item and size each."""
 
 
 class Searcher:
@@ -34,18 +40,21 @@ class Searcher:
         self._queries = queries
         self._view = view
         self._lock = threading.Lock()
-        self._scanned: Scanned = Recent(SCANS_KEPT)
+        self._kept: Kept = Recent(SCANS_KEPT)
+        self._zoomed: Recent[tuple[str, tuple[PatchGrid, ...]], tuple[Zoom, ...]] = Recent(
+            SCANS_KEPT
+        )
         self._background: Background | None = None
 
     def answer(self, queries: Sequence[Any], question: Question) -> Answer:
         """The pictures that answer. Raises what `ImageIndex.search` raises."""
         started = time.perf_counter()
         # Encoded before asking: a view of the catalog is not held longer than needed.
-        asked = self._queries.encoded(queries, question.region)
+        asked = self._asked(queries, question)
         encoded = time.perf_counter()
 
         def ask(snapshot: Snapshot, catalog: Catalog) -> Answer:
-            engine = Engine(snapshot, catalog, self._view, self._scanned)
+            engine = Engine(snapshot, catalog, self._view, self._kept)
             with_patches = question.region is not None or question.explain > 0
             pictures = _features(engine, asked, with_patches=with_patches)
             background = self._background_of(snapshot) if question.percentiles else None
@@ -69,13 +78,28 @@ class Searcher:
 
         self._reader.ask(work)
 
+    def is_ready(self, query: Query | int, region: Any) -> bool:
+        """Whether asking with a region needs no encoding any more."""
+        if isinstance(query, Query):
+            return query.is_ready(region)
+        item, grid = self._item(query)
+        return self._zoomed.get((item.sha256, zoom_grids(grid, Region.parse(region)))) is not None
+
+    def make_ready(self, query: Query | int, region: Any) -> None:
+        """Encode what asking with a region needs."""
+        if isinstance(query, Query):
+            self._queries.encoded([query], Region.parse(region), zoomed=True)
+        else:
+            self._zooms_of(query, Region.parse(region))
+
     def query(self, picture: Any, region: Any, *, max_pixels: int | None) -> Query:
         """A `Query` whose features of a window that shows `region` are at hand."""
         if not isinstance(picture, Query):
             picture = self._stored(picture) or self._queries.query(picture, max_pixels=max_pixels)
         query: Query = picture
         if not query.is_ready(region):
-            self._queries.encoded([query], None if region is None else Region.parse(region))
+            marked = None if region is None else Region.parse(region)
+            self._queries.encoded([query], marked, zoomed=True)
         return query
 
     def _stored(self, picture: Any) -> Query | None:
@@ -99,7 +123,7 @@ class Searcher:
         """Why a picture answers."""
         return self._explain(
             query,
-            question.region,
+            question,
             lambda engine, picture: engine.explain(picture, item_id, question, pairs=pairs),
         )
 
@@ -109,7 +133,7 @@ class Searcher:
         """What is like one patch of the query, or of the picture."""
         return self._explain(
             query,
-            None,
+            Question(),
             lambda engine, picture: engine.explain_patch(
                 picture, item_id, patch, of_query=of_query
             ),
@@ -127,14 +151,52 @@ class Searcher:
     def _explain(
         self,
         query: Any,
-        region: Region | None,
+        question: Question,
         work: Callable[[Engine, QueryPicture], Evidence],
     ) -> Evidence:
-        asked = self._queries.encoded([query], region)
+        asked = self._asked([query], question)
 
         def ask(snapshot: Snapshot, catalog: Catalog) -> Evidence:
-            engine = Engine(snapshot, catalog, self._view)
+            engine = Engine(snapshot, catalog, self._view, self._kept)
             return work(engine, _features(engine, asked, with_patches=True)[0])
+
+        return self._reader.ask(ask)
+
+    def _asked(self, queries: Sequence[Any], question: Question) -> list[Asked]:
+        """The queries encoded, and the marked part at other sizes where it is sought so."""
+        zoomed = question.is_zoomed
+        asked = self._queries.encoded(queries, question.region, zoomed=zoomed)
+        if not zoomed or question.region is None:
+            return list(asked)
+        region = question.region
+        return [
+            _Zoomed(one, self._zooms_of(one, region)) if isinstance(one, int) else one
+            for one in asked
+        ]
+
+    def _zooms_of(self, item_id: int, region: Region) -> tuple[Zoom, ...]:
+        """A part of a stored picture at other sizes, from its file; none when that is gone."""
+        item, grid = self._item(item_id)
+        region.check(grid)
+        key = (item.sha256, zoom_grids(grid, region))
+        zooms = self._zoomed.get(key)
+        if zooms is None:
+            try:
+                state = os.stat(item.path)
+                if (state.st_size, state.st_mtime_ns) != (item.bytes, item.mtime_ns):
+                    return ()
+                zooms = self._queries.zooms(item.path, region, grid)
+            except (OSError, InvalidInput, PictureRefused, EncoderUnavailable) as error:
+                log.info("item %d is looked for at its own size only: %s", item_id, error)
+                return ()
+            self._zoomed.put(key, zooms)
+        return zooms
+
+    def _item(self, item_id: int) -> tuple[Item, PatchGrid]:
+        def ask(snapshot: Snapshot, catalog: Catalog) -> tuple[Item, PatchGrid]:
+            engine = Engine(snapshot, catalog, self._view)
+            item = engine.item(item_id)
+            return item, engine.grid_of(item)
 
         return self._reader.ask(ask)
 
@@ -146,11 +208,26 @@ class Searcher:
             return self._background
 
 
-def _features(
-    engine: Engine, asked: Sequence[QueryPicture | int], *, with_patches: bool
-) -> list[QueryPicture]:
+@dataclass(frozen=True)
+class _Zoomed:
+    """A stored picture to ask with, and its marked part at other sizes."""
+
+    id: int
+    zooms: tuple[Zoom, ...]
+
+
+Asked = QueryPicture | int | _Zoomed
+
+
+def _features(engine: Engine, asked: Sequence[Asked], *, with_patches: bool) -> list[QueryPicture]:
     """The features of what is asked with: ids become what is stored."""
-    return [
-        engine.stored(one, with_patches=with_patches) if isinstance(one, int) else one
-        for one in asked
-    ]
+    pictures = []
+    for one in asked:
+        if isinstance(one, _Zoomed):
+            stored = engine.stored(one.id, with_patches=with_patches)
+            pictures.append(replace(stored, zooms=one.zooms))
+        elif isinstance(one, int):
+            pictures.append(engine.stored(one, with_patches=with_patches))
+        else:
+            pictures.append(one)
+    return pictures

@@ -50,6 +50,26 @@ def built(corpus, tmp_path_factory):
     return folder
 
 
+def test_the_codec_of_tokens_is_settled_when_the_index_is_made(corpus, tmp_path):
+    x = tmp_path / "x"
+    arguments = ("index", corpus / "red", "--to", x, "--encoder", "colour", "--size", SIZE)
+    ask(*arguments, "--tokens", "int8")
+    assert ask("info", "--in", x)["tokens"] == "int8"
+    assert "tokens     int8" in run("info", "--in", x).stdout
+    assert ask("index", corpus / "blue", "--to", x)["added"] == 1
+    assert ask("index", corpus, "--to", x, "--tokens", "int8")["added"] == 5
+    error = ask("index", corpus, "--to", x, "--tokens", "pq", code=2)["error"]
+    assert "keeps its tokens as int8" in error["message"]
+    assert "leave --tokens out" in error["message"]
+    run("index", corpus, "--to", x, "--tokens", "zip", code=2)
+    assert ask("verify", "--full", "--in", x)["ok"] is True
+    box = f"{PATCH},{PATCH},{3 * PATCH},{3 * PATCH}"
+    query = corpus / "noise" / "3.png"
+    hit = ask("search", query, "--in", x, "--region", box, "-k", 1)["hits"][0]
+    assert (hit["path"], hit["box"]) == (str(query), [14.0, 14.0, 42.0, 42.0])
+    assert hit["score"] == pytest.approx(1, abs=2e-3)
+
+
 def test_a_second_run_finds_nothing_to_do_with_the_options_of_the_index(corpus, built):
     document = ask("index", corpus, "--to", built)
     assert (document["seen"], document["unchanged"], document["encoded"]) == (8, 8, 0)

@@ -6,8 +6,7 @@ import pytest
 
 import dinosearch
 from dinosearch.geometry import PATCH
-from dinosearch.scoring import maxsim
-from dinosearch.search import engine
+from dinosearch.storage.snapshot import Snapshot
 from tests.painting import RED, SIZE, noise, pixels, plain, planted, save
 
 PART = noise(77)[:2, :2]
@@ -19,12 +18,13 @@ REGION = (0, 0, 2 * PATCH, 2 * PATCH)
 def scanned(monkeypatch):
     """How many pictures were compared with the part, by scan."""
     counts: list[int] = []
+    token_blocks = Snapshot.token_blocks
 
-    def counting(query, tokens, **options):
-        counts.append(len(tokens))
-        return maxsim(query, tokens, **options)
+    def counting(snapshot, allowed, size):
+        counts.append(int(allowed.sum()))
+        return token_blocks(snapshot, allowed, size)
 
-    monkeypatch.setattr(engine, "maxsim", counting)
+    monkeypatch.setattr(Snapshot, "token_blocks", counting)
     return counts
 
 
@@ -73,6 +73,7 @@ def test_nothing_is_scanned_twice(index, scanned):
     [
         {"region": (0, 0, PATCH, 2 * PATCH)},
         {"region": REGION, "position": True},
+        {"region": REGION, "same_size": True},
     ],
 )
 def test_another_part_or_a_part_that_has_its_place_is_another_scan(index, scanned, other):
@@ -92,7 +93,9 @@ def test_after_a_commit_the_scan_is_done_anew(index, tmp_path):
     assert after.generation > before.generation
     assert len(after.hits) == 21
     assert after.hits[0].path.endswith("new.png")
-    assert after.hits[0].score == pytest.approx(1, abs=2e-3)
     assert after.hits == fresh(index, k=30)
     index.remove(after.hits[0].id)
-    assert index.answer(QUERY, region=REGION, k=30).hits == after.hits[1:]
+    left = index.answer(QUERY, region=REGION, k=30).hits
+    # What is usual has changed with the corpus, so scores have, and near ties may swap.
+    assert {hit.id for hit in left} == {hit.id for hit in after.hits[1:]}
+    assert left == fresh(index, k=30)

@@ -103,7 +103,7 @@ def test_weight_mixes_the_region_and_the_whole(tmp_path, weight):
     with index_of(tmp_path, red=plain(RED), white=plain(WHITE), blue=plain(BLUE)) as index:
         query = pixels(planted(WHITE, CELL, 0, 0))  # 99 white cells and a red one
         length = np.sqrt(99**2 + 1 + 2 * 99 * cosine(RED, WHITE))
-        answer = index.answer(query, k=3, region=[(0, 0)], weight=weight)
+        answer = index.answer(query, k=3, region=[(0, 0)], weight=weight, same_size=True)
         for hit in answer.hits:
             colour = {1: RED, 2: WHITE, 3: BLUE}[hit.id]
             of_region = cosine(RED, colour)
@@ -120,7 +120,7 @@ def test_where_position_matters_only_what_is_near_its_place_counts(tmp_path):
     near, far = planted(GREY, CELL, 5, 4), planted(GREY, CELL, 8, 8)
     with index_of(tmp_path, far=far, near=near) as index:
         query, region = pixels(planted(WHITE, CELL, 4, 3)), [(4, 3)]
-        anywhere = index.answer(query, k=2, region=region).hits
+        anywhere = index.answer(query, k=2, region=region, same_size=True).hits
         assert [hit.score for hit in anywhere] == pytest.approx([1, 1], abs=2e-3)
         here = index.answer(query, k=2, region=region, position=True).hits
         assert [hit.id for hit in here] == [2, 1]

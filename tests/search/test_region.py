@@ -40,7 +40,7 @@ def cells(row0, col0, row1, col1, scale=1):
 
 def test_the_part_is_found_with_its_box_and_its_score(index):
     query = pixels(planted((40, 160, 90), PART, 4, 4))
-    hits = index.search(query, k=5, region=cells(4, 4, 7, 6))
+    hits = index.answer(query, k=5, region=cells(4, 4, 7, 6), same_size=True).hits
     assert [hit.path.rsplit("/", 1)[1] for hit in hits[:2]] == ["small.png", "scaled.png"]
     assert [hit.score for hit in hits[:2]] == pytest.approx([1, 1], abs=2e-3)
     assert hits[0].box == pytest.approx(cells(6, 1, 9, 3))
@@ -50,9 +50,8 @@ def test_the_part_is_found_with_its_box_and_its_score(index):
 
 def test_the_score_is_the_mean_of_the_best_cosines(index):
     query = pixels(planted(GREY, np.array([[RED, BLUE]], dtype=np.uint8), 0, 0))
-    hit = next(
-        h for h in index.search(query, k=40, region=(0, 0, 28, 14)) if h.path.endswith("/0.png")
-    )
+    hits = index.answer(query, k=40, region=(0, 0, 28, 14), same_size=True).hits
+    hit = next(h for h in hits if h.path.endswith("/0.png"))
     ground = (90, 90, 120)
     expected = (cosine(RED, ground) + cosine(BLUE, ground)) / 2
     assert hit.score == pytest.approx(expected, abs=2e-3)
@@ -60,12 +59,14 @@ def test_the_score_is_the_mean_of_the_best_cosines(index):
 
 def test_mask_patches_and_rectangle_mean_the_same(index):
     query = pixels(planted((40, 160, 90), PART, 4, 4))
-    rectangle = index.search(query, k=3, region=cells(4, 4, 7, 6))
+    rectangle = index.answer(query, k=3, region=cells(4, 4, 7, 6), same_size=True).hits
     mask = np.zeros((SIZE, SIZE), dtype=bool)
     mask[4 * PATCH : 7 * PATCH, 4 * PATCH : 6 * PATCH] = True
     patches = [(row, col) for row in range(4, 7) for col in range(4, 6)]
     for other in (mask, patches, mask.astype(np.uint8) * 255):
-        assert index.search(query, k=3, region=other) == rectangle
+        assert index.answer(query, k=3, region=other, same_size=True).hits == rectangle
+        found = index.search(query, k=2, region=other)
+        assert {hit.id for hit in found} == {hit.id for hit in rectangle[:2]}
 
 
 def test_a_stored_picture_finds_its_own_part_where_it_is(index):

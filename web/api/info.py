@@ -71,7 +71,7 @@ def _facts(served: Served) -> IndexFacts:
         grid=(rows, cols),
         dim=facts["dim"],
         patch_dim=facts["patch_dim"],
-        dtype="float16",
+        dtype=facts["tokens"],
         fingerprint=served.index.fingerprint.digest,
         bytes=facts["bytes"],
         segments=facts["segments"],

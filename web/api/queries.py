@@ -94,7 +94,7 @@ def _encoded(served: Served, upload: Upload) -> Asked:
     return Asked(query, upload)
 
 
-def mark_region(served: Served, asked: Asked, mark: RegionMark) -> Any:
+def mark_region(served: Served, asked: Asked, mark: RegionMark, *, zoomed: bool) -> Any:
     """The region as the core takes it, encoded so that it is shown. Raises `Problem`."""
     region: Any
     if isinstance(mark, PatchRegion):
@@ -116,10 +116,16 @@ def mark_region(served: Served, asked: Asked, mark: RegionMark) -> Any:
         asked.grid(served, region).cells(Region.parse(region))
     except InvalidInput as error:
         raise Problem("bad-region", str(error), errors=[(where, str(error))]) from None
-    query = asked.picture
-    if isinstance(query, Query) and not query.is_ready(region):
+    query, index = asked.query, served.index
+    if zoomed and not index.is_ready(query, region):
+        if isinstance(query, Query):
+            _refuse_without_encoder()
+        elif services().shelf.trouble:
+            return region  # what is stored will do
+        services().workshop.do("encode", lambda: index.make_ready(query, region))
+    elif isinstance(query, Query) and query.features(query.grid(region)) is None:
         _refuse_without_encoder()
-        services().workshop.do("encode", lambda: served.index.query(query, region=region))
+        services().workshop.do("encode", lambda: index.query(query, region=region))
     return region
 
 

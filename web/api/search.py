@@ -65,7 +65,9 @@ def search(parameters: Parameters, body: SearchRequest) -> Any:
             )
         if len(asked) != 1:
             raise Problem("bad-region", "a region goes with one picture", errors=[("/queries", "")])
-        region = mark_region(served, asked[0], body.region)
+        region = mark_region(
+            served, asked[0], body.region, zoomed=not (body.same_size or body.position)
+        )
     embedded = _since(started)
     lane: Lane = "quick" if region is None else "scan"
     answer = services().workshop.do(lane, lambda: _find(served, asked, region, body))
@@ -95,6 +97,7 @@ def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) 
             nprobe=body.nprobe,
             weight=body.weight if body.mode == "both" else 1.0,
             position=body.position,
+            same_size=body.same_size,
             distinct=body.dedupe,
             min_score=body.min_score,
             explain=body.explain,
@@ -198,13 +201,23 @@ def explain(parameters: Parameters, body: ExplainRequest) -> Any:
         raise Problem(
             "invalid-request", "give a region or a point", errors=[("/point", "not with a region")]
         )
-    region = mark_region(served, asked, body.region) if body.region else None
+    region = None
+    if body.region:
+        zoomed = not (body.same_size or body.position)
+        region = mark_region(served, asked, body.region, zoomed=zoomed)
     index, query, point = served.index, asked.query, body.point
 
     def work() -> list[Evidence]:
         if point is None:
             return [
-                index.explain(query, one, region=region, position=body.position, pairs=0)
+                index.explain(
+                    query,
+                    one,
+                    region=region,
+                    position=body.position,
+                    same_size=body.same_size,
+                    pairs=0,
+                )
                 for one in body.image_ids
             ]
         of = "query" if point.within == "query" else "hit"

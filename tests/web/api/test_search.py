@@ -56,7 +56,7 @@ def test_the_answer_is_that_of_python(client, site, index):
 
 
 def test_a_marked_part_is_found_with_its_box_in_every_kind_of_picture(client, query_id):
-    answer = ask(client, query_id, mode="region", region=REGION, k=6)
+    answer = ask(client, query_id, mode="region", region=REGION, k=6, same_size=True)
     assert set(names(answer)[:5]) == set(PLACES)
     for hit, name in zip(answer["hits"][:5], names(answer), strict=False):
         assert hit["score"] == hit["region_score"] == pytest.approx(1, abs=2e-2)
@@ -66,6 +66,13 @@ def test_a_marked_part_is_found_with_its_box_in_every_kind_of_picture(client, qu
     assert answer["hits"][5]["score"] < 0.96, "noise has a cell like each of them somewhere"
     assert (answer["query_patches"], answer["query_grid"]) == (6, [10, 10])
     assert answer["query_crop"] == [0, 0, 1, 1]
+
+
+def test_a_part_is_looked_for_at_several_sizes(client, query_id):
+    answer = ask(client, query_id, mode="region", region=REGION, k=6)
+    assert set(names(answer)[:5]) == set(PLACES)
+    for hit, name in zip(answer["hits"][:5], names(answer), strict=False):
+        assert iou(hit["matched"]["box"], PLACES[name]) > 0.9, name
 
 
 def test_rectangle_and_patches_mean_the_same(client, query_id, index, site):
@@ -234,9 +241,10 @@ def test_heat_comes_along_for_as_many_hits_as_asked(client, query_id, index, sit
 
 
 def test_the_knee_is_where_the_scores_drop_and_only_on_the_first_page(client, query_id):
-    answer = ask(client, query_id, mode="region", region=REGION, k=12)
+    same = {"mode": "region", "region": REGION, "same_size": True}
+    answer = ask(client, query_id, **same, k=12)
     assert answer["knee_rank"] == 5, "five pictures hold the part"
-    second = ask(client, query_id, mode="region", region=REGION, k=5, cursor=answer["cursor"])
+    second = ask(client, query_id, **same, k=5, cursor=answer["cursor"])
     assert second["knee_rank"] is None
 
 

@@ -93,7 +93,8 @@ def test_thumbnails_lists_and_searches_do_not_wait_for_encoding(serve, gate, sit
         assert client.get("/").status_code == 200
         assert ask(client, item, k=3)["hits"]
         region = {"patches": [[2, 7]]}
-        assert ask(client, item, mode="region", region=region, explain=2)["hits"][0]["heat"]
+        here = {"mode": "region", "region": region, "same_size": True}
+        assert ask(client, item, **here, explain=2)["hits"][0]["heat"]
         assert not any(one.done() for one in begun)
         gate.open.set()
         assert {one.result().status_code for one in begun} == {201}
