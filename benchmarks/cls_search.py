@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.storage.catalog import Catalog
+from dinosearch.storage.derived import refresh_vectors
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.snapshot import Snapshot
-from dinosearch.storage.upkeep import refresh_vectors
 from dinosearch.storage.writer import Batch, Origin, Row, Writer
 
 K = 10

@@ -34,7 +34,7 @@ from dinosearch.evaluation.metrics import bootstrap
 from dinosearch.evaluation.scenes import make_scenes
 from dinosearch.evaluation.truth import TrueQuery
 from dinosearch.images import Decoder, Refusal
-from dinosearch.storage import derived, upkeep
+from dinosearch.storage import derived
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.writer import Batch, Origin, Row, Writer
 
@@ -117,11 +117,11 @@ def grow(root: Path, folder: Path, known: Features, low: int, high: int) -> str:
                     )
                 )
             writer.commit(batch)
-        upkeep.refresh_vectors(writer)
+        derived.refresh_vectors(writer)
         derived.refresh_patches(writer)
         from dinosearch.indexing.measuring import measure
 
-        upkeep.refresh_statistics(writer, measure)
+        derived.refresh_statistics(writer, measure)
         after = writer.catalog.patch_index()
     if before == after:
         return "nothing"

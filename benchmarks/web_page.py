@@ -35,8 +35,8 @@ import dinosearch
 from dinosearch.cli.drawn import draw_corpus, draw_part_query
 from dinosearch.encoders import Encoder, Features, Fingerprint
 from dinosearch.geometry import View
+from dinosearch.storage.derived import refresh_vectors
 from dinosearch.storage.folder import Folder
-from dinosearch.storage.upkeep import refresh_vectors
 from dinosearch.storage.writer import Batch, Origin, Row, Writer
 
 COMMAND = str(Path(sys.executable).with_name("dinosearch"))

@@ -24,8 +24,7 @@ from dinosearch.indexing.measuring import measure
 from dinosearch.indexing.report import AddReport, Progress
 from dinosearch.indexing.sources import check_sources, find_all, is_gone, is_unmounted
 from dinosearch.storage.catalog import Catalog, Item
-from dinosearch.storage.derived import refresh_patches
-from dinosearch.storage.upkeep import refresh_statistics, refresh_vectors
+from dinosearch.storage.derived import refresh_patches, refresh_statistics, refresh_vectors
 from dinosearch.storage.writer import Annotation, Batch, Origin, Row, Trouble, Writer
 
 

@@ -1,13 +1,12 @@
 """Upkeep: what keeps an index fast and small.
 
-The FAISS file and the statistics of the corpus are made anew when they are missing or far
-behind; small segments, and those with many dead rows, are written together into new ones.
+Small segments, and those with many dead rows, are written together into new ones, and what
+is derived from them is brought up to date.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,19 +15,20 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.storage import statistics, vectors
 from dinosearch.storage.catalog import SegmentRow
 from dinosearch.storage.codecs import Codec
-from dinosearch.storage.folder import Folder, discard
+from dinosearch.storage.derived import (
+    Measure,
+    refresh_patches,
+    refresh_statistics,
+    refresh_vectors,
+)
+from dinosearch.storage.folder import Folder
 from dinosearch.storage.segment_file import StoredPicture, picture_bytes, write_segment
 from dinosearch.storage.segments import Segment
-from dinosearch.storage.snapshot import Snapshot, allow_open_files
+from dinosearch.storage.snapshot import allow_open_files
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.writer import Writer
-
-UNCOVERED_SHARE = 0.1
-"""The FAISS file is built anew when more than this share of the live rows is not in it."""
-
 
 MOST_AT_ONCE = 256
 """Segments merged in one go; each is an open file."""
@@ -38,96 +38,6 @@ TOKEN_BUDGET = 256 << 20
 
 TRAINED_ON = 64
 """Pictures that a codebook is learned from where segments from before it are merged."""
-
-
-def refresh_vectors(
-    writer: Writer, *, force: bool = False, progress: Callable[[str], None] = lambda step: None
-) -> bool:
-    """Build the FAISS file where it is missing, damaged or far behind; True if built."""
-    folder, catalog = writer.folder, writer.catalog
-    live = catalog.live_segments()
-    count = catalog.count()
-    row = catalog.vector_index()
-    if count < vectors.SMALLEST:
-        if row is not None:
-            _drop(writer, row.name)
-        return False
-    if row is not None and not force:
-        covered = set(row.segments)
-        path = folder.derived / row.name
-        newer = sum(segment.rows for segment in live if segment.id not in covered)
-        intact = path.is_file() and path.stat().st_size == row.bytes
-        known = covered <= {segment.id for segment in live}
-        if intact and known and newer <= UNCOVERED_SHARE * count:
-            return False
-    seen = Snapshot(folder, catalog, fingerprint=writer.fingerprint, previous=None)
-    blocks = seen.cls_blocks()
-    folder.check_space(sum(block.nbytes for block in blocks) // 2, min_free=writer.min_free)
-    built = vectors.build(folder, blocks, seen.live, progress=progress)
-    with catalog.write() as db:
-        db.execute("DELETE FROM vector_index")
-        db.execute(
-            "INSERT INTO vector_index VALUES(?,?,?,?,?,?,?,?,?)",
-            [
-                *(built.sealed.name, built.sealed.bytes, built.sealed.sha256),
-                json.dumps([segment.id for segment in seen.segment_rows]),
-                *(built.rows, built.nlist, built.nprobe),
-                *(built.recall, built.recall_queries),
-            ],
-        )
-    if row is not None:
-        discard(folder.derived / row.name)
-    return True
-
-
-def _drop(writer: Writer, name: str) -> None:
-    with writer.catalog.write() as db:
-        db.execute("DELETE FROM vector_index")
-    discard(writer.folder.derived / name)
-
-
-Measure = Callable[[Snapshot], statistics.Arrays]
-"""What is measured of the corpus, by the layer that knows what it is good for."""
-
-
-def refresh_statistics(
-    writer: Writer,
-    measure: Measure | None,
-    *,
-    forget: bool = False,
-    progress: Callable[[str], None] = lambda step: None,
-) -> bool:
-    """Measure the corpus where that was not done, was lost or has become stale; True if done.
-
-    With `forget` also where something was measured in segments that are no more: it may be
-    of a picture that was removed, and removed means gone. Without `measure` what must not
-    stay is dropped.
-    """
-    folder, catalog = writer.folder, writer.catalog
-    count = catalog.count()
-    row = catalog.statistics()
-    gone = forget and row and not set(row.segments) <= {s.id for s in catalog.live_segments()}
-    if count >= statistics.SMALLEST and not gone and statistics.serve(folder, row, count):
-        return False
-    new: list[object] | None = None
-    if measure is not None and count >= statistics.SMALLEST:
-        seen = Snapshot(folder, catalog, fingerprint=writer.fingerprint, previous=None)
-        progress("measuring the corpus")
-        arrays = measure(seen)
-        size = sum(array.nbytes for array in arrays.values())
-        folder.check_space(size, min_free=writer.min_free)
-        progress("saving")
-        sealed = statistics.store(folder, arrays)
-        segments = json.dumps([segment.id for segment in seen.segment_rows])
-        new = [sealed.name, sealed.bytes, sealed.sha256, count, segments]
-    if new or row:
-        with catalog.write() as db:
-            db.execute("DELETE FROM statistics")
-            if new:
-                db.execute("INSERT INTO statistics VALUES(?,?,?,?,?)", new)
-    if row is not None:
-        discard(folder.derived / row.name)
-    return new is not None
 
 
 @dataclass(frozen=True)
@@ -155,7 +65,6 @@ def compact(
     """Merge small segments, drop dead rows for good, and rebuild what is derived.
 
     `measure` as in `refresh_statistics`.
-
     Old files go at once when no reader has the index open, else ten minutes later, with
     the next writer.
     """
@@ -168,6 +77,7 @@ def compact(
         progress(f"merging {len(group)} segments")
         _merge(writer, group, token_budget)
     refresh_vectors(writer, force=dead > 0, progress=progress)
+    refresh_patches(writer, force=dead > 0, progress=progress)
     refresh_statistics(writer, measure, forget=True, progress=progress)
     with catalog.read() as db:
         contents = {row[0] for row in db.execute("SELECT DISTINCT sha256 FROM items")}

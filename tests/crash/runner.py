@@ -35,16 +35,16 @@ from dinosearch.encoders.colour import Colour
 from dinosearch.errors import DinoSearchError
 from dinosearch.images import Decoder, Picture, Refusal
 from dinosearch.indexing import committer, pipeline
-from dinosearch.storage import folder, upkeep, vectors, writer
+from dinosearch.storage import folder, patch_index, upkeep, vectors, writer
 from tests.crash import cheats
 from tests.crash.steps import Steps
 
-_CONSTANTS: dict[str, Any] = {
-    "BATCH_ROWS": committer,
-    "SMALLEST": vectors,
-    "DEAD_GRACE_S": writer,
-    "TOKEN_BUDGET": upkeep,
-    "batch_size": Colour,
+_CONSTANTS: dict[str, tuple[Any, ...]] = {
+    "BATCH_ROWS": (committer,),
+    "SMALLEST": (vectors, patch_index),
+    "DEAD_GRACE_S": (writer,),
+    "TOKEN_BUDGET": (upkeep,),
+    "batch_size": (Colour,),
 }
 _PLACES: dict[str, tuple[Any, str]] = {
     "create": (folder.Folder, "prepare"),
@@ -57,7 +57,8 @@ _PLACES: dict[str, tuple[Any, str]] = {
 
 def follow(plan: dict[str, Any]) -> None:
     for name, value in plan.get("constants", {}).items():
-        setattr(_CONSTANTS[name], name, value)
+        for place in _CONSTANTS[name]:
+            setattr(place, name, value)
     for name in plan.get("announce", ()):
         _announce(name)
     for name in plan.get("stand", ()):

@@ -14,7 +14,7 @@ from dinosearch.search.engine import Engine
 from dinosearch.search.query_picture import QueryPicture
 from dinosearch.search.question import Question
 from dinosearch.storage.catalog import Catalog
-from dinosearch.storage.upkeep import refresh_vectors
+from dinosearch.storage.derived import refresh_vectors
 from tests.painting import (
     BLACK,
     BLUE,

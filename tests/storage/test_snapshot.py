@@ -10,8 +10,9 @@ import pytest
 from dinosearch.errors import UnusableIndex
 from dinosearch.search.filters import parse_filters
 from dinosearch.storage.catalog import Catalog
+from dinosearch.storage.derived import refresh_vectors
 from dinosearch.storage.snapshot import SCAN_BELOW
-from dinosearch.storage.upkeep import compact, refresh_vectors
+from dinosearch.storage.upkeep import compact
 from dinosearch.storage.verify import verify
 from dinosearch.storage.writer import Batch
 from tests.storage.store import create, features, fill, row, snapshot, writer

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from dinosearch.storage.catalog import Catalog
+from dinosearch.storage.derived import refresh_statistics
 from dinosearch.storage.folder import Folder
 from dinosearch.storage.snapshot import Snapshot
-from dinosearch.storage.upkeep import compact, refresh_statistics
+from dinosearch.storage.upkeep import compact
 from dinosearch.storage.verify import verify
 from dinosearch.storage.writer import Batch
 from tests.storage.store import create, fill, row, snapshot, writer
