@@ -76,11 +76,8 @@ def snapshot(folder: Folder) -> Snapshot:
 def exact(seen: Snapshot, queries: np.ndarray) -> np.ndarray:
     """float32 [q, positions]: the best cosine of each query among all tokens of a picture."""
     stored = np.stack([seen.tokens(position) for position in range(len(seen.id_at))])
-    return (
-        (queries @ stored.reshape(-1, WIDTH).astype(np.float32).T)
-        .reshape(len(queries), len(stored), -1)
-        .max(axis=2)
-    )
+    cosines = queries @ stored.reshape(-1, WIDTH).astype(np.float32).T
+    return np.asarray(cosines.reshape(len(queries), len(stored), -1).max(axis=2))
 
 
 QUERIES = np.stack([RARE, tokens(3)[0], tokens(900)[7]])
