@@ -70,7 +70,7 @@ def litter(index: Path) -> list[str]:
     folder = Folder(index)
     catalog = Catalog.open(folder.catalog, writable=False)
     try:
-        derived = (catalog.vector_index(), catalog.statistics())
+        derived = (catalog.vector_index(), catalog.patch_index(), catalog.statistics())
         named = {f"segments/{row.name}" for row in catalog.live_segments()}
         named |= {f"segments/{name}" for _, name, _ in catalog.dead_segments()}
         named |= {f"derived/{row.name}" for row in derived if row}

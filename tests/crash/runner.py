@@ -177,10 +177,16 @@ def answers(index: str) -> None:
         found = {}
         for number in range(1, len(opened) + 1):
             whole = opened.search(number, k=10)
-            part = opened.search(number, k=10, region=(14, 14, 42, 42))
+            region = (14, 14, 42, 42)
+            part = opened.answer(number, k=10, region=region, same_size=True).hits
+            # Without its patch index a store knows better what is usual, and near ties swap.
+            zoomed = opened.search(number, k=1, region=region)
             found[number] = [
-                [(hit.id, hit.path, round(hit.score, 4), hit.box) for hit in hits]
-                for hits in (whole, part)
+                *(
+                    [(hit.id, hit.path, round(hit.score, 4), hit.box) for hit in hits]
+                    for hits in (whole, part)
+                ),
+                [hit.id for hit in zoomed],
             ]
     print(json.dumps(found))
 
