@@ -24,6 +24,9 @@ _REACH = 1.45
 SIZE_COUNTS = 0.4
 """What a size e times larger or smaller than that which fits best costs, as a share."""
 
+SOFTNESS = 3.0
+"""Spreads that one size must fit better than another to say e times as much."""
+
 LEAST_SHARE = 0.02
 """A size that says less than this of where the part lies is not asked."""
 
@@ -59,7 +62,7 @@ def shares(deviations: NDArray[np.float32]) -> NDArray[np.float64]:
 
     `deviations` [sizes] as `Usual.deviations` has them.
     """
-    share = np.exp(deviations.astype(np.float64) - float(deviations.max()))
+    share = np.exp((deviations.astype(np.float64) - float(deviations.max())) / SOFTNESS)
     share[share < LEAST_SHARE * share.sum()] = 0
     found: NDArray[np.float64] = share / share.sum()
     return found

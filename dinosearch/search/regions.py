@@ -40,6 +40,9 @@ BEYOND, PRICE_BEYOND = 1.3, 2.0
 """What is so many times larger than the largest zoom is seldom meant to be as large elsewhere:
 at its own size a picture must stand out by so many spreads more."""
 
+FITS_BETTER = 0.05
+"""Cosine by which it must also be more like the part than at any other size."""
+
 NEARLY_ONE = 0.98
 
 NEARBY = 0.1
@@ -218,9 +221,17 @@ class Usual:
         return cls(np.zeros(1, np.float32), np.ones(1, np.float32), np.zeros(1, np.float32))
 
     def deviations(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 [sizes, c]: how many spreads each score lies above the mean, less the price."""
+        """float32 [sizes, c]: how many spreads each score lies above the mean, less the price.
+
+        A size that has a price counts as the worst where it does not fit better than all
+        others by plain cosines too: few patches at many cells make the spread narrow.
+        """
         above = (scores - self.mean[:, None]) / self.spread[:, None]
         deviations: NDArray[np.float32] = above - self.price[:, None]
+        dear = self.price > 0
+        if dear.any() and not dear.all():
+            fits = scores[dear] > scores[~dear].max(axis=0) + FITS_BETTER
+            deviations[dear] = np.where(fits, deviations[dear], deviations[~dear].min(axis=0))
         return deviations
 
     def brought_together(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dinosearch.geometry import PatchGrid
-from dinosearch.search.locate import Look, boxes_of, shares
+from dinosearch.search.locate import SOFTNESS, Look, boxes_of, shares
 from dinosearch.search.regions import RegionQuery
 
 ROWS, COLS = 24, 30
@@ -85,5 +85,5 @@ def test_a_part_that_is_nowhere_still_has_a_box_within_the_picture():
 
 
 def test_shares_are_those_of_a_softmax_without_what_says_next_to_nothing():
-    found = shares(np.array([5.0, 4.0, -3.0], np.float32))
+    found = shares(np.array([5.0, 5.0 - SOFTNESS, -9.0], np.float32))
     assert found == pytest.approx([np.e / (1 + np.e), 1 / (1 + np.e), 0])

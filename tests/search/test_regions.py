@@ -111,6 +111,10 @@ def test_what_is_far_larger_than_any_zoom_must_stand_out_more():
     part = MarkedPart([size_of(np.eye(3, dtype=np.float32), span) for span in (30, 9)])
     usual = Usual.of(part, np.zeros((2, 1), np.float32), np.zeros(2, np.float32), 50)
     assert usual.price.tolist() == [PRICE_BEYOND, 0]
+    usual = Usual(*np.array([[0.5, 0.5], [0.01, 0.1], [PRICE_BEYOND, 0]], np.float32))
+    scores = np.array([[0.6, 0.9], [0.7, 0.8]], np.float32)
+    expected = [[2, 40 - PRICE_BEYOND], [2, 3]]
+    assert usual.deviations(scores) == pytest.approx(np.array(expected), abs=1e-4)
 
 
 REGIONS = [(100, 60, 340, 180), (0, 0, 30, 30), (530, 500, 560, 560), (10, 100, 550, 300)]
