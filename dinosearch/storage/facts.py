@@ -51,6 +51,7 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
         "recall_at": RECALL_AT,
         "recall_queries": queries,
         "vectors": vectors,
+        "patches": _patches(snapshot),
         "bytes": _bytes_below(folder.root),
         "segments": len(snapshot.segment_rows),
         "dead_rows": int((~snapshot.live).sum()),
@@ -60,6 +61,21 @@ def facts(folder: Folder, catalog: Catalog, snapshot: Snapshot) -> dict[str, Any
         "sources": catalog.sources(),
         "generation": snapshot.generation,
         "created": catalog.meta()["created"],
+    }
+
+
+def _patches(snapshot: Snapshot) -> dict[str, Any]:
+    """How pictures are proposed for a region."""
+    row = snapshot.patch_row
+    if row is None:
+        return {"kind": "scan of the chosen tokens"}
+    newer = len(snapshot.id_at) - row.rows
+    return {
+        "kind": "ivf",
+        "rows": row.rows,
+        "tokens_per_picture": row.per_item,
+        "lists": row.nlist,
+        "newer_rows_scanned": newer,
     }
 
 

@@ -55,6 +55,18 @@ def test_an_answer_says_whether_it_is_exact_and_how_many_lists_it_took(client, f
     assert [hit["id"] for hit in wide["hits"]] == [hit["id"] for hit in exact["hits"]]
 
 
+def test_a_part_is_proposed_by_the_patch_index_and_exact_compares_all(client, folder):
+    with dinosearch.open(folder / "large") as index:
+        facts = index.info()["patches"]
+        assert facts["kind"] == "ivf"
+        assert facts["rows"] + facts["newer_rows_scanned"] == len(index)
+    part = {"mode": "region", "region": {"patches": [[0, 0]]}, "same_size": True, "k": 5}
+    likely, exact = ask(client, 7, **part), ask(client, 7, **part, exact=True)
+    assert (likely["approximate"], exact["approximate"]) == (True, False)
+    assert likely["hits"][0]["id"] == exact["hits"][0]["id"]
+    assert likely["hits"][0]["score"] == exact["hits"][0]["score"]
+
+
 def test_fewer_lists_find_less(client):
     found = 0
     for image_id in range(1, 21):
