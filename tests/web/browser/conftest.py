@@ -7,6 +7,7 @@ answer of the server it brings about.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    Route,
     expect,
     sync_playwright,
 )
@@ -128,11 +130,21 @@ def watch() -> list[Watch]:
     return []
 
 
+def at_same_size(route: Route) -> None:
+    """Let a request for a part pass as one for the same size."""
+    if route.request.method == "POST":
+        body = {**(route.request.post_data_json or {}), "same_size": True}
+        route.continue_(post_data=json.dumps(body))
+    else:
+        route.continue_()
+
+
 @pytest.fixture
 def visit(chromium: Browser, contexts, watch: list[Watch]) -> Iterator[Visit]:
     """Open an address in a new page: visit(url, dense=3, expects=(413,), fresh=True, ...).
 
     dense    pixels of the device for each of CSS
+    same     have parts looked for at their own size only, whose every number can be worked out
     expects  statuses of failing requests that the test brings about
     fresh    in a browser that has nothing of other tests, not even cached files
     """
@@ -143,6 +155,7 @@ def visit(chromium: Browser, contexts, watch: list[Watch]) -> Iterator[Visit]:
         url: str,
         *,
         dense: float = 1,
+        same: bool = False,
         expects: tuple[int | str, ...] = (),
         fresh: bool = False,
         **options,
@@ -157,6 +170,8 @@ def visit(chromium: Browser, contexts, watch: list[Watch]) -> Iterator[Visit]:
         page = (alone[-1] if fresh else contexts(**options)).new_page()
         opened.append(page)
         watch.append(Watch(page, expects))
+        if same:
+            page.route(re.compile(r"/api/v1/(search|explain)"), at_same_size)
         page.goto(url)
         return page
 

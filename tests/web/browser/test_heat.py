@@ -45,7 +45,12 @@ AWAY = (2, 2)
 @pytest.fixture
 def sharp(visit, asked_url) -> Page:
     """The answer, with nine pixels for each of CSS, for cells are small on a card."""
-    return settled(visit(asked_url, dense=3))
+    return settled(visit(asked_url, dense=3, same=True))
+
+
+@pytest.fixture
+def asked(visit, asked_url) -> Page:
+    return settled(visit(asked_url, same=True))
 
 
 def bare(one: Locator) -> Locator:
@@ -72,7 +77,7 @@ def test_heat_lies_on_the_object_and_nowhere_else_in_every_shape_of_picture(
     visit, asked_url, index
 ):
     """A square, wide, tall and EXIF-rotated picture, all with heat kept on by `H`."""
-    sharp = settled(visit(f"{asked_url}&f=label:planted", dense=3))
+    sharp = settled(visit(f"{asked_url}&f=label:planted", dense=3, same=True))
     answer = mark_object(sharp)
     sharp.mouse.move(*AWAY)
     before = {scene: cells_on_card(sharp, index, scene) for scene in scenes.SCENES}
@@ -107,7 +112,7 @@ def test_noise_has_the_heat_that_each_of_its_cells_has_by_formula(sharp, index):
 @pytest.mark.parametrize("scene", scenes.PADDED, ids=lambda scene: scene.name)
 def test_padding_takes_no_part_of_the_heat(visit, padded, query_file, scene):
     server, index = padded
-    sharp = visit(f"{server.url}/", dense=3)
+    sharp = visit(f"{server.url}/", dense=3, same=True)
     choose(sharp, query_file)
     answer = mark_object(sharp)
     one = card(sharp, id_of(index, scene.name))
@@ -139,7 +144,7 @@ def test_marked_patches_of_the_query_light_up_by_how_well_they_are_found(
     visit, server, index, tmp_path, asked
 ):
     upload = server.upload(scenes.save_scene(tmp_path, asked))
-    sharp = settled(visit(f"{server.url}/?q=up:{upload}", dense=3))
+    sharp = settled(visit(f"{server.url}/?q=up:{upload}", dense=3, same=True))
     # Two rows of the object and one of the ground above it.
     answer = mark(sharp, asked, asked.row - 1, asked.col, TALL, WIDE)
     noisy = next(hit for hit in answer["hits"][:12] if not hit["path"].startswith("planted/"))
