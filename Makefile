@@ -40,8 +40,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two files at a time, with a thread each, so that they do not wait for one another.
 test: lint browser
-	$(PYTEST) -m "not soak"
+	OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m "not soak"
 
 soak: setup browser
 	$(PYTEST) -m soak

@@ -190,7 +190,8 @@ class PatchGrid:
         the box in its middle, moved to show less of what is beyond the picture's edges.
         """
         scale = span * cell / max(box.width, box.height)
-        scaled_w, scaled_h = max(1, round(width * scale)), max(1, round(height * scale))
+        scaled_w = max(1, _whole(width * scale))
+        scaled_h = max(1, _whole(height * scale))
         size = cells * cell
         left = _around((box.x0 + box.x1) / 2 * scale, size, scaled_w)
         top = _around((box.y0 + box.y1) / 2 * scale, size, scaled_h)
@@ -346,9 +347,14 @@ def _window(start: int, size: int, low: float, high: float, end: int) -> int:
     return min(max(start, 0), max(0, end - size))
 
 
+def _whole(value: float) -> int:
+    """The nearest integer; what is half-way but for the noise of floats is half-way."""
+    return round(round(value, 6))
+
+
 def _around(middle: float, size: int, end: int) -> int:
     """Where a window of `size` starts that has `middle` in it, within `0..end` if it fits."""
-    start = round(middle - size / 2)
+    start = _whole(middle - size / 2)
     return start if size > end else min(max(start, 0), end - size)
 
 

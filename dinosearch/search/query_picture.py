@@ -13,6 +13,9 @@ from dinosearch.geometry import Box, PatchGrid, Region
 SPANS = (4.0, 6.0, 9.0)
 """Cells that the longest side of a zoomed part spans; measured in benchmarks/regions.py."""
 
+STEPS = 10_000
+"""Steps along the longer side of a picture that the edges of a zoomed part lie on."""
+
 MARGIN = 3
 """Cells of its surroundings that a zoomed part is encoded with, on each side."""
 
@@ -51,6 +54,9 @@ def zoom_grids(grid: PatchGrid, region: Region) -> tuple[PatchGrid, ...]:
         rows, cols = np.nonzero(grid.cells(region))
         bounds = grid.box_of_cells(rows.min(), cols.min(), rows.max() + 1, cols.max() + 1)
     whole = Box(0, 0, grid.width, grid.height)
+    # Rounded fractions, as an address has them, must look at the very same squares.
+    step = max(grid.width, grid.height) / STEPS
+    bounds = Box(*(round(float(edge) / step) * step for edge in bounds))
     return tuple(
         PatchGrid.zoomed(
             grid.width,

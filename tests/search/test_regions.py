@@ -152,3 +152,16 @@ def test_a_strip_far_thinner_than_a_cell_marks_the_cells_along_it():
         marked = marked_on(zoom, Region.parse((10, 100, 550, 114)), GRID)
         assert 1 <= marked.any(axis=1).sum() <= 2, "two where it lies on their border"
         assert marked.any(axis=0).sum() == pytest.approx(zoom.rows - 2 * MARGIN, abs=1.01)
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.25, 0.3, 0.2, 0.15), (0.24999, 0.29999, 0.20002, 0.15002)]
+)
+def test_rounded_fractions_show_the_same_zooms_as_pixels(fractions):
+    """The page widens what it reads from its address by a hair, so that nothing is lost."""
+    box = Box.of_fractions(*fractions, width=280, height=280)
+    assert tuple(box) != (70, 84, 126, 126), "or this shows nothing"
+    grid = PatchGrid.of(280, 280, size=280)
+    assert zoom_grids(grid, Region.parse(tuple(box))) == zoom_grids(
+        grid, Region.parse((70, 84, 126, 126))
+    )
