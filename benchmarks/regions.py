@@ -213,6 +213,13 @@ def main() -> None:
     parser.add_argument("--queries", default=300, type=int)
     parser.add_argument("--tokens", default="fp16")
     options = parser.parse_args()
+    missing = [name for name in (options.cutouts, *options.photographs) if not Path(name).is_dir()]
+    if missing:
+        print(
+            f"left out: there is no {missing[0]}; install tuxpaint-stamps-default,"
+            " plasma-workspace-wallpapers and gnome-backgrounds, or name other folders"
+        )
+        return
     steps = [int(step) for step in options.steps.split(",")]
     folder = options.work / options.half
     if not (folder / "truth.json").exists():

@@ -258,6 +258,9 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=60, help="pictures that are copied")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if not options.stamps.is_dir():
+        print(f"left out: there is no {options.stamps}; install tuxpaint-stamps-default")
+        return
     if options.cache:
         options.cache.mkdir(parents=True, exist_ok=True)
 
