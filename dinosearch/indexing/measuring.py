@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dinosearch.pca.artefacts import artefacts_of
 from dinosearch.pca.basis import LEAST_TOKENS, fit_basis
 from dinosearch.pca.corpus import arrays_of
 from dinosearch.search.background import (
@@ -49,14 +50,18 @@ def measure(snapshot: Snapshot, *, seed: int = 0) -> Arrays:
 def sample_tokens(snapshot: Snapshot, rng: np.random.Generator) -> NDArray[np.float16]:
     """float16 [n, Dp]: as many tokens of each of up to 400 pictures, 20,000 at most.
 
-    Patches that show padding are zero and take no part.
+    Patches that show padding are zero and take no part, nor do artefacts.
     """
     drawn = draw(snapshot, PICTURES, rng)
     each = TOKENS // len(drawn)
     found = []
     for position in drawn.tolist():
         tokens = snapshot.tokens(position)
-        shown = np.flatnonzero(tokens.any(axis=1))
+        tells = np.asarray(tokens.any(axis=1), dtype=bool)
+        norms = snapshot.norms(position)
+        if norms is not None:
+            tells = tells & ~artefacts_of(norms, tells)
+        shown = np.flatnonzero(tells)
         picked = rng.choice(shown, min(each, len(shown)), replace=False)
         found.append(tokens[np.sort(picked)])
     return np.concatenate(found)

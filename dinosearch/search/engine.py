@@ -44,8 +44,10 @@ class Engine:
         item = self.item(item_id)
         position = self._position(item_id)
         cls = self._snapshot.cls(np.array([position]))[0]
-        patches = self._snapshot.tokens(position) if with_patches else np.empty((0, 0), np.float16)
-        return QueryPicture(cls, patches, self.grid_of(item))
+        if not with_patches:
+            return QueryPicture(cls, np.empty((0, 0), np.float16), self.grid_of(item))
+        norms = self._snapshot.norms(position)
+        return QueryPicture(cls, self._snapshot.tokens(position), self.grid_of(item), norms)
 
     def item(self, item_id: int) -> Item:
         """What the index knows of a picture. Raises `InvalidInput` for no such id."""

@@ -185,7 +185,7 @@ class Queries:
 
     def _features_of(self, view: NDArray[np.uint8], grid: PatchGrid) -> QueryPicture:
         features = self._encoder().encode_views(view[None])
-        return QueryPicture(features.cls[0], features.patches[0], grid)
+        return QueryPicture(features.cls[0], features.patches[0], grid, features.patch_norms[0])
 
     def _opened(
         self, picture: Any, region: Region | None, max_pixels: int | None

@@ -188,6 +188,12 @@ class Snapshot:
         tokens: NDArray[np.float16] = self.segment(number).tokens([row])[0]
         return tokens
 
+    def norms(self, position: int) -> NDArray[np.float32] | None:
+        """float32 [P]: lengths that the tokens of a position had; None where nobody knows."""
+        number = int(np.searchsorted(self._starts, position, side="right")) - 1
+        norms = self.segment(number).norms([position - int(self._starts[number])])[0]
+        return None if np.isnan(norms).all() else norms
+
     def token_blocks(self, allowed: NDArray[np.bool_], size: int) -> Iterator[TokenBlock]:
         """The tokens of all allowed positions, at most `size` pictures at a time."""
         for number, row in enumerate(self.segment_rows):

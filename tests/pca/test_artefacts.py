@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import dinosearch
+from dinosearch.encoders.colour import Colour
 from dinosearch.geometry import View
 from dinosearch.pca import fit_basis, foreground_of, pca_maps
 from dinosearch.pca.artefacts import artefacts_of
-from tests.painting import CELLS, SIZE
+from tests.painting import CELLS, SIZE, noise, pixels, save
 
 ALL = np.ones(400, dtype=bool)
 
@@ -98,3 +100,27 @@ def test_holes_in_the_subject_are_no_edge_of_the_picture():
     first = np.where(holes, np.nan, np.where(subject, 1.0, -1.0))
     found = foreground_of(first, np.ones_like(subject))
     assert np.array_equal(found, subject & ~holes)
+
+
+class Noting(Colour):
+    """The colour encoder, whose patch in the corner is as long as an artefact."""
+
+    def encode_views(self, views):
+        features = super().encode_views(views)
+        features.patch_norms[:, 0] *= 30
+        return features
+
+
+def test_a_query_and_stored_pictures_have_their_artefacts_left_out(tmp_path):
+    for seed in range(3):
+        save(tmp_path / "p" / f"{seed}.png", noise(seed))
+    with dinosearch.create(
+        tmp_path / "x", encoder=Noting(size=SIZE, fit="crop"), size=SIZE
+    ) as index:
+        index.add(tmp_path / "p")
+        seen = index.pca(pixels(noise(9)), with_hits=[1, 2])
+        sample = index._reader.ask(lambda snapshot, catalog: snapshot.token_sample)
+        assert sample is not None
+        assert len(sample) == 3 * (CELLS * CELLS - 1), "all that a corpus of three has, but these"
+    for one in (seen, *seen.others):
+        assert np.flatnonzero(one.artefacts).tolist() == [0]
