@@ -65,7 +65,7 @@ def test_the_codec_of_tokens_is_settled_when_the_index_is_made(corpus, tmp_path)
     assert ask("verify", "--full", "--in", x)["ok"] is True
     box = f"{PATCH},{PATCH},{3 * PATCH},{3 * PATCH}"
     query = corpus / "noise" / "3.png"
-    hit = ask("search", query, "--in", x, "--region", box, "-k", 1)["hits"][0]
+    hit = ask("search", query, "--in", x, "--region", box, "-k", 1, "--same-size")["hits"][0]
     assert (hit["path"], hit["box"]) == (str(query), [14.0, 14.0, 42.0, 42.0])
     assert hit["score"] == pytest.approx(1, abs=2e-3)
 
