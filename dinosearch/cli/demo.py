@@ -101,11 +101,13 @@ def _ask(
     quiet: bool,
 ) -> dict[str, Any]:
     """Search, draw the sheet, say what was found."""
-    answer = index.answer(query, k=10, region=region)
+    # Its pictures are of one size, as those of one camera are.
+    answer = index.answer(query, k=10, region=region, same_size=region is not None)
     title = "Which look like this one?" if region is None else "Where else is this part?"
     index.sheet(query, answer.hits, region=region, title=title).save(sheet)
     if not quiet:
-        marked = f" --region {','.join(f'{v:g}' for v in region)}" if region else ""
+        box = ",".join(f"{v:g}" for v in region or ())
+        marked = f" --region {box} --same-size" if region else ""
         line()
         line(f"{title}  (search {query} --in {os.path.relpath(index.path)}{marked})")
         for rank, hit in enumerate(answer.hits[:5], 1):
