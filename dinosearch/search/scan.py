@@ -44,8 +44,13 @@ class Scanner:
 
     def usual(self, part: MarkedPart) -> Usual:
         """How well the pictures of the index usually hold the part."""
+        if len(part.sizes) == 1:  # compared as it is: nothing has to be looked up
+            return Usual.alone()
         known = self._kept.get(part.digest(self._snapshot.generation))
-        return known.usual if known else self._usual(part, *self._proposed(part))
+        if known:
+            return known.usual
+        _, scores, others = self._proposed(part)
+        return Usual.of(part, scores, others, len(self._snapshot))
 
     def scan(
         self,
@@ -69,11 +74,11 @@ class Scanner:
         everything = exactly or int(allowed.sum()) <= max(CANDIDATES, wanted)
         named = None
         if known is None:
+            usual = Usual.alone()
             if len(part.sizes) > 1:
                 named = self._proposed(part)
-                known = Scan(self._blank(part), self._usual(part, *named))
-            else:
-                known = Scan(self._blank(part), Usual.alone())
+                usual = Usual.of(part, named[1], named[2], len(snapshot))
+            known = Scan(self._blank(part), usual)
         targets = allowed
         if not everything:
             if named is None or hint is not part or not (allowed == snapshot.live).all():
@@ -108,14 +113,3 @@ class Scanner:
         allowed = self._snapshot.live if allowed is None else allowed
         proposal = self._snapshot.propose(part.tokens, allowed, DEPTH)
         return proposal.positions, part.combined(proposal.best), part.combined(proposal.floor)
-
-    def _usual(
-        self,
-        part: MarkedPart,
-        positions: NDArray[np.int64],
-        scores: NDArray[np.float32],
-        others: NDArray[np.float32],
-    ) -> Usual:
-        if len(part.sizes) == 1:
-            return Usual.alone()
-        return Usual.of(part, scores, others, len(self._snapshot))

@@ -74,7 +74,7 @@ class Searcher:
         def work(snapshot: Snapshot, catalog: Catalog) -> None:
             snapshot.cls_blocks()  # opened, and their checksums compared
             self._background_of(snapshot).prepare()
-            _ = snapshot.vectors
+            _ = snapshot.vectors, snapshot.patches
 
         self._reader.ask(work)
 

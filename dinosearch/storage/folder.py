@@ -270,6 +270,20 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def read_sealed(path: Path, size: int, sha256: str) -> bytes:
+    """The bytes of a derived file. Raises ValueError for one that is not what was sealed.
+
+    Who needs them reads what was checked here, not what lies there a moment later.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{path} is not the file that was sealed")
+    return data
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with open(path, "rb") as file:

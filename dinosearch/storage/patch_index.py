@@ -14,7 +14,6 @@ that two patches a hair apart may change places.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.storage.catalog import PatchIndexRow
-from dinosearch.storage.folder import Folder, Sealed, seal
+from dinosearch.storage.folder import Folder, Sealed, read_sealed, seal
 
 SMALLEST = 1_000
 """Below this many pictures their chosen tokens are compared one and all, which is as fast."""
@@ -152,13 +151,7 @@ class PatchIndex:
     def __init__(self, folder: Folder, row: PatchIndexRow) -> None:
         """Raises ValueError for a file that is missing or not what the catalog says."""
         path = folder.derived / row.name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from error
-        # FAISS reads what was checked, not what lies there a moment later.
-        if len(data) != row.bytes or hashlib.sha256(data).hexdigest() != row.sha256:
-            raise ValueError(f"{path} is not the file that was sealed")
+        data = read_sealed(path, row.bytes, row.sha256)
         self.index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
         if self.index.ntotal != row.rows * row.per_item:
             raise ValueError(

@@ -7,7 +7,6 @@ the file may be lost at any time. What is measured, the layer above knows.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from dinosearch.storage.catalog import StatisticsRow
-from dinosearch.storage.folder import Folder, Sealed, seal, sha256_of
+from dinosearch.storage.folder import Folder, Sealed, read_sealed, seal, sha256_of
 
 SMALLEST = 2
 """Below so many pictures there are no pairs to measure, and no file is made."""
@@ -34,12 +33,7 @@ class Statistics:
     def __init__(self, folder: Folder, row: StatisticsRow) -> None:
         """Raises ValueError for a file that is missing or not what the catalog says."""
         path = folder.derived / row.name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from error
-        if len(data) != row.bytes or hashlib.sha256(data).hexdigest() != row.sha256:
-            raise ValueError(f"{path} is not the file that was sealed")
+        data = read_sealed(path, row.bytes, row.sha256)
         try:
             self.arrays: Arrays = load(data)
         except SafetensorError as error:

@@ -13,7 +13,6 @@ with -1.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import uuid
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.storage.catalog import VectorIndexRow
-from dinosearch.storage.folder import Folder, Sealed, seal
+from dinosearch.storage.folder import Folder, Sealed, read_sealed, seal
 
 SMALLEST = 1_000
 """Below this many rows an exact scan takes less than a millisecond, and no file is made."""
@@ -231,13 +230,7 @@ class VectorIndex:
     def __init__(self, folder: Folder, row: VectorIndexRow) -> None:
         """Raises ValueError for a file that is missing or not what the catalog says."""
         path = folder.derived / row.name
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from error
-        # FAISS reads what was checked, not what lies there a moment later.
-        if len(data) != row.bytes or hashlib.sha256(data).hexdigest() != row.sha256:
-            raise ValueError(f"{path} is not the file that was sealed")
+        data = read_sealed(path, row.bytes, row.sha256)
         self._index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
         if self._index.ntotal != row.rows:
             raise ValueError(f"{path} holds {self._index.ntotal} rows instead of {row.rows}")

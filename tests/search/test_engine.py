@@ -99,3 +99,10 @@ def test_after_a_commit_the_scan_is_done_anew(index, tmp_path):
     # What is usual has changed with the corpus, so scores have, and near ties may swap.
     assert {hit.id for hit in left} == {hit.id for hit in after.hits[1:]}
     assert left == fresh(index, k=30)
+
+
+def test_explaining_a_whole_picture_asks_no_patch_index(index, monkeypatch):
+    """Sixteen hundred patches would be looked up, for a figure that one size does not need."""
+    monkeypatch.delattr(Snapshot, "propose")
+    assert index.explain(1, 2).heat.shape
+    assert index.explain(QUERY, 2, region=REGION, same_size=True).box
