@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dinosearch.geometry import Box, PatchGrid, Region
 
 SPANS = (4.0, 6.0, 9.0)
-"""Cells that the longest side of a zoomed part spans; chosen on the tuning half of `evaluate scenes`."""
+"""Cells that the longest side of a zoomed part spans; chosen on the tuning half of the scenes."""
 
 STEPS = 10_000
 """Steps along the longer side of a picture that the edges of a zoomed part lie on."""
