@@ -20,6 +20,10 @@ def settled(page: Page) -> Page:
     # `wait_for` looks more often than `expect`, which this many waits are long for.
     page.locator('#results[aria-busy="false"]').wait_for(state="attached")
     page.locator("#status-line").filter(has_text=COUNTED).wait_for()
+    # What stands above the results pushes them down when its pictures arrive.
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.query-picture img')].every((one) => one.complete)"
+    )
     return page
 
 

@@ -43,11 +43,24 @@ def box_of(locator: Locator) -> dict[str, float]:
     return {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
 
 
+def at_rest(
+    picture: Locator, view: Locator
+) -> tuple[dict[str, float], dict[str, float], np.ndarray]:
+    """The boxes of `picture` and `view` and the pixels of `view`, taken while neither moved: a
+    picture that arrives above them pushes them down, and then the pixels are of elsewhere."""
+    for _ in range(100):
+        boxes = box_of(picture), box_of(view)
+        pixels = shot(picture.page, boxes[1])
+        if boxes == (box_of(picture), box_of(view)):
+            return *boxes, pixels
+        picture.page.wait_for_timeout(100)
+    raise AssertionError(f"{picture} does not come to rest")
+
+
 def cells_of(picture: Locator, rows: int, cols: int, view: Locator | None = None) -> np.ndarray:
     """float [rows, cols, 3]: the colour in the middle of each cell of what is shown; NaN for
     cells that lie outside `view`, which may show a part of the picture only."""
-    whole, seen = box_of(picture), box_of(view or picture)
-    pixels = shot(picture.page, seen)
+    whole, seen, pixels = at_rest(picture, view or picture)
     dense = pixels.shape[1] / seen["width"]
     high, wide = whole["height"] / rows * dense, whole["width"] / cols * dense
     down, across = (whole["y"] - seen["y"]) * dense, (whole["x"] - seen["x"]) * dense
