@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dinosearch.encoders import Encoder, Fingerprint, load_encoder
-from dinosearch.errors import (
-    EncoderMismatch,
-    EncoderUnavailable,
-    InvalidInput,
-    PictureRefused,
-    UnusableIndex,
-)
+from dinosearch.corpus import Corpus
+from dinosearch.encoders import Encoder, Fingerprint
+from dinosearch.encoders.bound import BoundEncoder
+from dinosearch.errors import InvalidInput, PictureRefused, UnusableIndex
 from dinosearch.geometry import PatchGrid, Region, View
 from dinosearch.images import Decoder, Facts
 from dinosearch.indexing import AddReport, Changes, Progress, add_pictures, find_changes
@@ -37,7 +33,6 @@ from dinosearch.storage.catalog import Catalog, Failure, Item
 from dinosearch.storage.conditions import Condition
 from dinosearch.storage.facts import facts
 from dinosearch.storage.folder import Folder
-from dinosearch.storage.snapshot import Snapshot
 from dinosearch.storage.thumbnails import Thumbnails
 from dinosearch.storage.upkeep import Compaction
 from dinosearch.storage.upkeep import compact as compact_index
@@ -62,26 +57,27 @@ class ImageIndex:
     def __init__(self, folder: Folder, catalog: Catalog, encoder: Encoder | None) -> None:
         self._folder = folder
         self._catalog = catalog
-        self._encoder = encoder
         self._decoder: Decoder | None = None
-        # Two, so that nobody who needs a decoder waits for an encoder that is being loaded.
-        self._lock = threading.RLock()
         self._decoder_lock = threading.Lock()
         meta = catalog.meta()
         try:
             self.fingerprint = Fingerprint.from_dict(json.loads(meta["fingerprint"]))
-            self._made_with: dict[str, Any] = json.loads(meta["encoder"])
+            made_with: dict[str, Any] = json.loads(meta["encoder"])
             self.view = View(**json.loads(meta["view"]))
         except (KeyError, ValueError, TypeError, InvalidInput) as error:
             raise UnusableIndex(
                 f"{folder.catalog} does not say which encoder made it ({error}): it is damaged;"
                 " restore it from a copy"
             ) from error
+        self._encoder = BoundEncoder(folder.root, self.fingerprint, made_with)
         if encoder is not None:
-            self._check_encoder(encoder)
+            self._encoder.share(encoder)
         self._reader = Reader(folder, fingerprint=self.fingerprint.digest)
         self._queries = Queries(self.view, lambda: self.encoder, lambda: self.decoder)
         self._searcher = Searcher(self._reader, self._queries, self.view)
+        self._corpus = Corpus(
+            folder, self._reader, self._searcher, self.view, self.fingerprint.digest
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +90,8 @@ class ImageIndex:
         return self._catalog.count()
 
     def __repr__(self) -> str:
-        return f"<ImageIndex {self._folder.root}: {len(self)} items, {self._made_with['name']}>"
+        name = self._encoder.made_with["name"]
+        return f"<ImageIndex {self._folder.root}: {len(self)} items, {name}>"
 
     @property
     def id(self) -> str:
@@ -362,6 +359,14 @@ class ImageIndex:
             )
         return basis
 
+    # -- copies ----------------------------------------------------------------------
+
+    # -- defects ---------------------------------------------------------------------
+
+    # -- labels, probes, segmentation ------------------------------------------------
+
+    # -- overview and export ---------------------------------------------------------
+
     # -- looking ---------------------------------------------------------------------
 
     def item(self, item_id: int) -> Item:
@@ -391,18 +396,7 @@ class ImageIndex:
 
         Raises `InvalidInput` for an id that the index does not hold.
         """
-        wanted = np.asarray(ids, dtype=np.int64)
-
-        def ask(snapshot: Snapshot, catalog: Catalog) -> NDArray[np.float32]:
-            positions = snapshot.positions_of(wanted)
-            if (positions < 0).any():
-                raise InvalidInput(f"the index holds no picture with id {wanted[positions < 0][0]}")
-            if not len(positions):
-                dim = snapshot.segment(0).dim if snapshot.segment_rows else 0
-                return np.empty((0, dim), np.float32)
-            return snapshot.cls(positions)
-
-        return self._reader.ask(ask)
+        return self._corpus.cls(ids)
 
     def copies(self, item_id: int) -> list[int]:
         """The other items whose file has the same content, by id."""
@@ -481,8 +475,8 @@ class ImageIndex:
         """Facts about the index: items, encoder, recall, bytes and more."""
         return {
             **self._reader.ask(lambda now, catalog: facts(self._folder, catalog, now)),
-            "encoder": self._made_with["name"],
-            "precision": self._made_with["precision"],
+            "encoder": self._encoder.made_with["name"],
+            "precision": self._encoder.made_with["precision"],
             "fingerprint": self.fingerprint.to_dict(),
         }
 
@@ -509,8 +503,7 @@ class ImageIndex:
     @property
     def encoder(self) -> Encoder:
         """The encoder of this index, loaded when first asked for."""
-        with self._lock:
-            return self._encoder or self.use_encoder()
+        return self._encoder.get()
 
     def use_encoder(
         self,
@@ -529,31 +522,15 @@ class ImageIndex:
         are now, when they have moved. Raises `EncoderMismatch` when what the options ask
         for is another encoder.
         """
-        made = self._made_with
-        if name in (None, "auto"):
-            name = made["name"]
-        if name == made["name"] and weights is None and os.path.exists(made["weights"] or ""):
-            weights = made["weights"]
-        if str(name).endswith((".pth", ".safetensors")):
-            # The file is all there is to a checkpoint.
-            name, weights = weights or name, None
-            if name == made["name"] and not os.path.exists(name):
-                raise EncoderUnavailable(
-                    f"{self._folder.root} was made with the weights {name}, which are not there"
-                    " any more: say where they are now, with --weights FILE or"
-                    " index.use_encoder(weights=FILE)"
-                )
-        encoder = load_encoder(
-            name,
+        return self._encoder.load(
+            name=name,
             weights=weights,
-            size=size or made["size"],
-            fit=fit or made["fit"],
+            size=size,
+            fit=fit,
             device=device,
             precision=precision,
             download=download,
         )
-        self.share_encoder(encoder)
-        return encoder
 
     def prepare(self) -> None:
         """Load now what the first questions would wait for, the encoder among it.
@@ -565,9 +542,7 @@ class ImageIndex:
 
     def share_encoder(self, encoder: Encoder) -> None:
         """Use an encoder that is loaded already. Raises `EncoderMismatch` for another one."""
-        self._check_encoder(encoder)
-        with self._lock:
-            self._encoder = encoder
+        self._encoder.share(encoder)
 
     @property
     def decoder(self) -> Decoder:
@@ -576,15 +551,6 @@ class ImageIndex:
             if self._decoder is None:
                 self._decoder = Decoder(self.view, workers=2)
             return self._decoder
-
-    def _check_encoder(self, encoder: Encoder) -> None:
-        differences = self.fingerprint.differences(encoder.fingerprint)
-        if differences:
-            raise EncoderMismatch(
-                f"{self._folder.root} was made with {self.fingerprint}, but the encoder at hand is"
-                f" {encoder.fingerprint} ({'; '.join(differences)}): use the encoder of the index,"
-                " or index the pictures into a new folder"
-            )
 
 
 def _id_of(hit: Hit | int) -> int:

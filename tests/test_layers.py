@@ -25,6 +25,12 @@ LAYERS = {
     "indexing": 2,
     "search": 2,
     "pca": 2,
+    "corpus": 2,
+    "duplicates": 2,
+    "defects": 2,
+    "probes": 2,
+    "overview": 2,
+    "export": 2,
     "image_index": 3,
     "opening": 3,
     "evaluation": 4,
@@ -37,6 +43,7 @@ CONFINED = {
     "torch": {"encoders", "scoring", "probes"},
     "torchvision": {"encoders"},
     "timm": {"encoders"},
+    "sklearn": {"probes"},
 }
 # What the page and its API may be made of: the web's own libraries, never those of the core.
 WEB_MAY = {"flask", "werkzeug", "waitress", "pydantic", "limits", "prometheus_client"}

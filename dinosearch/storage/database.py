@@ -97,7 +97,22 @@ CREATE TABLE IF NOT EXISTS patch_index(
   rows INTEGER NOT NULL,
   per_item INTEGER NOT NULL,
   nlist INTEGER NOT NULL,
-  trained_on INTEGER NOT NULL) WITHOUT ROWID
+  trained_on INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS decisions(
+  first TEXT NOT NULL,
+  second TEXT NOT NULL,
+  verdict TEXT NOT NULL,
+  author TEXT NOT NULL,
+  decided_at TEXT NOT NULL,
+  PRIMARY KEY(first, second)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS label_log(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  change INTEGER NOT NULL,
+  item INTEGER NOT NULL,
+  before TEXT NOT NULL,
+  after TEXT NOT NULL,
+  author TEXT NOT NULL,
+  set_at TEXT NOT NULL)
 """
 """Tables that came later, apart by ";". An index made before lacks them until somebody opens
 it to write; whoever only reads must do without."""

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 FORMAT = "dinosearch-index"
 FORMAT_VERSION = 1
 TEMPORARY = ".tmp-"
+KEPT = ("banks", "probes", "maps")
+"""Folders of what the user keeps by name; `named_files` fills them."""
+
 SEALED = (".h5", ".faiss", ".safetensors")
 """Endings of files that are litter where no row of the catalog names them."""
 
@@ -83,7 +86,7 @@ class Folder:
 
         Raises `InvalidInput` when something else already lives in this folder.
         """
-        ours = {"segments", "derived", "LOCK", "manifest.json", self.catalog.name}
+        ours = {"segments", "derived", *KEPT, "LOCK", "manifest.json", self.catalog.name}
         ours |= {f"{self.catalog.name}-{end}" for end in ("wal", "shm", "journal")}
         try:
             _make_durably(self.root)
@@ -213,7 +216,8 @@ class Folder:
                 sealed = path.suffix in SEALED and path.name not in named
                 if (path.name.startswith(TEMPORARY) or sealed) and discard(path):
                     swept.append(path.name)
-        swept += [path.name for path in self.root.glob(TEMPORARY + "*") if discard(path)]
+        for folder in (self.root, *(self.root / kind for kind in KEPT)):
+            swept += [path.name for path in folder.glob(TEMPORARY + "*") if discard(path)]
         return swept
 
 

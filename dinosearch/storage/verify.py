@@ -14,7 +14,8 @@ import numpy as np
 
 from dinosearch.errors import DinoSearchError
 from dinosearch.storage.catalog import Catalog, SegmentRow
-from dinosearch.storage.folder import Folder, sha256_of
+from dinosearch.storage.folder import KEPT, Folder, sha256_of
+from dinosearch.storage.named_files import NamedFiles
 from dinosearch.storage.segments import Segment
 from dinosearch.storage.snapshot import Snapshot
 from dinosearch.storage.thumbnails import Thumbnails
@@ -69,6 +70,8 @@ def verify(
             return report
         _check_files(folder, catalog, report, progress)
         report.problems += Thumbnails(folder).problems()
+        for kind in KEPT:
+            report.problems += NamedFiles(folder, kind).problems()
         if full and report.ok:
             _search_for_itself(folder, catalog, report, seed, progress)
     except DinoSearchError as error:

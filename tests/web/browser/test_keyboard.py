@@ -99,7 +99,7 @@ def test_load_more_hands_the_focus_to_what_it_loaded(page):
     page.locator("#load-more").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".card")).to_have_count(scenes.COUNT)
-    assert page.evaluate("() => document.activeElement !== document.body")
+    page.wait_for_function("() => document.activeElement !== document.body")
 
 
 def test_the_skip_link_is_first_and_is_seen(page):

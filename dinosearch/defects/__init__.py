@@ -1,0 +1,1 @@
+"""Defects: what is unlike everything normal, learned from normal pictures alone."""

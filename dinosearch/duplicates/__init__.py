@@ -1,0 +1,1 @@
+"""Duplicates: which pictures are copies of each other, as wholes or in part."""

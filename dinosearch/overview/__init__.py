@@ -1,0 +1,1 @@
+"""Overview: the index as points on a map."""

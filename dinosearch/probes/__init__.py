@@ -1,0 +1,1 @@
+"""Probes: heads on stored features that say what a picture, or each patch of it, is."""
