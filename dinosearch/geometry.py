@@ -358,6 +358,9 @@ def _around(middle: float, size: int, end: int) -> int:
     return start if size > end else min(max(start, 0), end - size)
 
 
+MOST_REGIONS = 8
+
+
 @dataclass(frozen=True)
 class Region:
     """The part of a picture that the user marked: one of `box`, `mask`, `patches`."""
@@ -390,6 +393,22 @@ class Region:
             raise InvalidInput(
                 f"region {value!r} is not x0,y0,x1,y1, a mask, or (row, col) pairs of patches"
             ) from error
+
+    @classmethod
+    def several(cls, value: Any) -> tuple[Region, ...]:
+        """The regions that the caller wrote: none for None, one as in `parse`, or a list of such.
+
+        Raises `InvalidInput`, also for more than `MOST_REGIONS`.
+        """
+        if value is None:
+            return ()
+        if not isinstance(value, list | tuple) or isinstance(value, Box):
+            return (cls.parse(value),)
+        if not value or not all(_is_region(one) for one in value):
+            return (cls.parse(value),)
+        if len(value) > MOST_REGIONS:
+            raise InvalidInput(f"{len(value)} regions: mark at most {MOST_REGIONS}")
+        return tuple(cls.parse(one) for one in value)
 
     def bounds(self) -> Box | None:
         """The box around the region in picture pixels; None for patches."""
@@ -436,6 +455,19 @@ class Region:
         if self.box is not None:
             return ",".join(f"{v:g}" for v in self.box)
         return "mask" if self.mask is not None else f"of {len(self.patches)} patches"
+
+
+def _is_region(value: Any) -> bool:
+    """Whether an element of a list is a region of its own, rather than a number or a patch."""
+    if isinstance(value, Region) or (isinstance(value, np.ndarray) and value.ndim == 2):
+        return True
+    try:
+        items = list(value)
+    except TypeError:
+        return False
+    if all(np.isscalar(one) for one in items):
+        return len(items) == 4
+    return not any(np.isscalar(one) for one in items)
 
 
 def _checked_box(values: Iterable[Any]) -> Box:

@@ -203,6 +203,7 @@ class ImageIndex:
         *,
         k: int = 10,
         region: Any = None,
+        without: Any = None,
         where: str | Sequence[str] = (),
         combine: str = "mean",
         exact: bool = False,
@@ -211,16 +212,25 @@ class ImageIndex:
 
         query    a path, an id, a PIL image, a uint8 array [H, W, 3] or a `Query`; or several
         region   the part that is looked for: `(x0, y0, x1, y1)` in pixels of the upright
-                 picture, a mask [H, W], or (row, col) pairs of patches
+                 picture, a mask [H, W], or (row, col) pairs of patches; or a list of such,
+                 up to eight
+        without  with a region: parts of the query, marked likewise, that a picture should
+                 not hold; what it holds of them beyond the usual is taken off its score
         where    filters such as `"label:scratch"`, joined by and
-        combine  with several queries: `mean` of their scores, or `any` (the best)
+        combine  with several queries or regions: `mean` of their scores, or `any` (the best)
         exact    compare with every picture instead of the likely ones
 
         Returns k hits whenever k pictures match. Raises `InvalidInput`,
         `PictureRefused`, `EncoderMismatch`, `UnusableIndex`.
         """
         return self.answer(
-            query, k=k, region=region, where=where, combine=combine, exact=exact
+            query,
+            k=k,
+            region=region,
+            without=without,
+            where=where,
+            combine=combine,
+            exact=exact,
         ).hits
 
     def answer(
@@ -230,6 +240,7 @@ class ImageIndex:
         k: int = 10,
         offset: int = 0,
         region: Any = None,
+        without: Any = None,
         where: str | Sequence[str] = (),
         combine: str = "mean",
         exact: bool = False,
@@ -264,6 +275,7 @@ class ImageIndex:
         question = Question.of(
             queries=len(queries),
             region=region,
+            without=without,
             k=k,
             offset=offset,
             where=where,
@@ -436,11 +448,12 @@ class ImageIndex:
         """
         from dinosearch.search.sheet import draw_sheet, tile_of_hit, tile_of_query
 
-        marked = None if region is None else Region.parse(region)
+        marked = Region.several(region) or (None,)
         stored = lambda number: (self.item(number), self.thumbnail(number))  # noqa: E731
         queries = [
-            tile_of_query(*self._queries.pixels(one, stored), marked, self.view)
+            tile_of_query(*self._queries.pixels(one, stored), part, self.view)
             for one in several(query)
+            for part in marked
         ]
         tiles = [
             tile_of_hit(rank, hit, self.thumbnail(hit.id), self.item(hit.id))

@@ -27,14 +27,31 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+def _rounded(boxes: tuple[tuple[float, ...], ...]) -> list[list[float]]:
+    return [[round(edge, 1) for edge in box] for box in boxes]
+
+
 @click.command()
 @click.argument("images", nargs=-1, type=click.Path(), metavar="[IMAGE...]")
 @click.option("--id", "ids", type=int, multiple=True, metavar="N", help="A stored picture.")
 @index_option
 @click.option("-k", default=10, show_default=True, help="How many, 1 to 1000.")
 @click.option("--combine", type=click.Choice(["mean", "any"]), default="mean", show_default=True)
-@click.option("--region", type=Numbers(), help="The part that is looked for, in pixels.")
+@click.option(
+    "--region",
+    "regions",
+    type=Numbers(),
+    multiple=True,
+    help="The part that is looked for, in pixels; several must all be there.",
+)
 @click.option("--mask", type=click.Path(), metavar="FILE", help="The part, white on black.")
+@click.option(
+    "--not",
+    "without",
+    type=Numbers(),
+    multiple=True,
+    help="A part of IMAGE, in pixels, that pictures should not hold.",
+)
 @click.option(
     "--where",
     multiple=True,
@@ -62,8 +79,9 @@ def search(
     folder: str,
     k: int,
     combine: str,
-    region: tuple[float, ...] | None,
+    regions: tuple[tuple[float, ...], ...],
     mask: str | None,
+    without: tuple[tuple[float, ...], ...],
     where: tuple[str, ...],
     weight: float,
     position: bool,
@@ -81,12 +99,12 @@ def search(
     queries: list[str | int] = [*images, *ids]
     if not queries:
         raise InvalidInput("name a picture to search with, or a stored one with --id N")
-    if region is not None and mask is not None:
+    if regions and mask is not None:
         raise InvalidInput("give --region or --mask, not both")
     with dinosearch.open(folder) as index:
         if weights is not None:
             index.use_encoder(weights=weights)
-        marked: Any = region
+        marked: Any = list(regions) or None
         if mask is not None:
             pixels, _ = index.pixels(mask)
             marked = pixels.max(axis=2) > 127
@@ -94,6 +112,7 @@ def search(
             queries,
             k=k,
             region=marked,
+            without=list(without) or None,
             where=where,
             combine=combine,
             exact=exact,
@@ -120,6 +139,7 @@ def search(
                         "score": round(hit.score, 6),
                         "box": hit.box and [round(v, 1) for v in hit.box],
                         "labels": list(hit.labels),
+                        **({"boxes": _rounded(hit.boxes)} if marked is not None else {}),
                     }
                     for rank, hit in enumerate(answer.hits, 1)
                 ],

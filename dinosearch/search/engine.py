@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.errors import InvalidInput
-from dinosearch.geometry import PatchGrid, View, check_fit
+from dinosearch.geometry import PatchGrid, Region, View, check_fit
 from dinosearch.scoring import top_k
 from dinosearch.search.background import Background
-from dinosearch.search.evidence import Evidence, evidence_of, patch_evidence
+from dinosearch.search.evidence import Evidence, brought_together, evidence_of, patch_evidence
 from dinosearch.search.query_picture import QueryPicture, marked_on
 from dinosearch.search.question import Answer, Hit, Question
 from dinosearch.search.recent import Recent
@@ -71,12 +71,13 @@ class Engine:
     ) -> Answer:
         """The pictures most like the queries as wholes, or those that hold the marked part best.
 
-        For a region the stored tokens of every likely picture are compared. With several
-        queries the score is the mean of the cosines, or with `any` the best of them.
+        For a region the stored tokens of every likely picture are compared; `queries` has
+        the picture once for each mark of the question. With several queries or parts the
+        score is the mean of theirs, or with `any` the best.
         """
-        if question.region is None:
+        if not question.regions:
             return self._whole(queries, question, background)
-        return self._region(queries[0], question, background)
+        return self._regions(queries, question, background)
 
     def _whole(
         self, queries: Sequence[QueryPicture], question: Question, background: Background | None
@@ -116,7 +117,7 @@ class Engine:
             percentile = background.of_whole(score) if background else None
             evidence = None
             if part is not None and len(hits) < question.explain:
-                evidence = self._evidence(part, Usual.alone(), position, item, pairs=0)
+                evidence = self._evidence([part], [Usual.alone()], position, item, pairs=0)
             hits.append(
                 Hit(
                     id=item.id,
@@ -142,11 +143,12 @@ class Engine:
             generation=self._snapshot.generation,
         )
 
-    def _region(
-        self, query: QueryPicture, question: Question, background: Background | None
+    def _regions(
+        self, queries: Sequence[QueryPicture], question: Question, background: Background | None
     ) -> Answer:
         started = time.perf_counter()
-        part = self._part(query, question)
+        query = queries[0]
+        parts = self._parts(queries, question)
         allowed, searched, copies = self._allowed(question)
         mask = self._snapshot.live if allowed is None else self._snapshot.live & allowed
         weight, depth = question.weight, question.offset + question.k
@@ -157,15 +159,13 @@ class Engine:
                 query.cls[None], max(depth, CANDIDATES), allowed=mask, nprobe=question.nprobe
             )
             also = near[0][near[0] >= 0]
-        found, usual, exact = self._scanner.scan(
-            part,
+        of_region, usuals, exact = self._held(
+            parts,
             mask,
-            hint=self._hint(part),
+            question,
             wanted=min(depth, int(mask.sum())),
-            exactly=question.exact or question.position,
             also=also,
         )
-        of_region = usual.brought_together(found)
         scores = np.where(np.isnan(of_region), np.float32(-np.inf), of_region)
         if weight < 1:
             places = np.flatnonzero(np.isfinite(scores))
@@ -180,7 +180,7 @@ class Engine:
         hits: list[Hit] = []
         for position, item, image_score in zip(ranked.tolist(), items, whole, strict=True):
             score = _cosine(scores[position])
-            evidence = self._evidence(part, usual, position, item, pairs=0)
+            evidence = self._evidence(parts, usuals, position, item, pairs=0)
             hits.append(
                 Hit(
                     id=item.id,
@@ -210,22 +210,67 @@ class Engine:
             items=len(self._snapshot),
             hidden_copies=_folded(copies),
             grid=query.grid,
-            region_patches=len(part.sizes[0].tokens),
+            region_patches=sum(len(part.sizes[0].tokens) for part in parts),
             generation=self._snapshot.generation,
         )
 
     def explain(
-        self, query: QueryPicture, item_id: int, question: Question, *, pairs: int
+        self, queries: Sequence[QueryPicture], item_id: int, question: Question, *, pairs: int
     ) -> Evidence:
         """Why a picture answers; raises `InvalidInput` for no such id."""
         item = self.item(item_id)
-        part = self._part(query, question)
-        usual = self._scanner.usual(part)
-        return self._evidence(part, usual, self._position(item_id), item, pairs=pairs)
+        parts = self._parts(queries, question)
+        usuals = [self._scanner.usual(part) for part in parts]
+        return self._evidence(parts, usuals, self._position(item_id), item, pairs=pairs)
 
-    def _part(self, query: QueryPicture, question: Question) -> MarkedPart:
-        """What is looked for: the marked part at its own size, and as it was zoomed."""
-        region = question.region
+    def _held(
+        self,
+        parts: Sequence[MarkedPart],
+        mask: NDArray[np.bool_],
+        question: Question,
+        *,
+        wanted: int,
+        also: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float32], list[Usual], bool]:
+        """float32 [positions]: how well the likely pictures hold the parts, else NaN.
+
+        What a picture holds of an unwanted part beyond what is usual for the index is taken
+        off. Also what is usual for each wanted part, and whether all were compared.
+        """
+        exactly = question.exact or question.position
+
+        def scan(
+            part: MarkedPart, also: NDArray[np.int64], wanted: int
+        ) -> tuple[NDArray[np.float32], Usual, bool]:
+            return self._scanner.scan(
+                part, mask, hint=self._hint(part), wanted=wanted, exactly=exactly, also=also
+            )
+
+        count = len(question.regions)
+        scans = [scan(part, also, wanted) for part in parts[:count]]
+        if len(parts) > 1:
+            # What one part proposed is compared with the others too.
+            likely = np.flatnonzero(
+                np.logical_or.reduce([~np.isnan(found[0]) for found, _, _ in scans])
+            )
+            scans = [scan(part, likely, 0) for part in parts]
+        together = [usual.brought_together(found) for found, usual, _ in scans]
+        held = np.stack(together[:count])
+        of_region = held.mean(axis=0) if question.combine == "mean" else held.max(axis=0)
+        for part, unwanted in zip(parts[count:], together[count:], strict=True):
+            of_region = of_region - np.maximum(unwanted - self._scanner.level(part), 0)
+        usuals = [usual for _, usual, _ in scans[:count]]
+        return of_region, usuals, all(exact for _, _, exact in scans)
+
+    def _parts(self, queries: Sequence[QueryPicture], question: Question) -> list[MarkedPart]:
+        """What is looked for and what is unwanted, each at its own size and as it was zoomed."""
+        marks = question.marks or (None,)
+        return [
+            self._part(query, region, question)
+            for query, region in zip(queries, marks, strict=True)
+        ]
+
+    def _part(self, query: QueryPicture, region: Region | None, question: Question) -> MarkedPart:
         own = RegionQuery.cut(region, query.grid, query.patches, position=question.position)
         if region is None or question.same_size or question.position:
             return MarkedPart([own])
@@ -247,10 +292,22 @@ class Engine:
         return MarkedPart([own.weighed(corpus, _HINTS)])
 
     def _evidence(
-        self, part: MarkedPart, usual: Usual, position: int, item: Item, *, pairs: int
+        self,
+        parts: Sequence[MarkedPart],
+        usuals: Sequence[Usual],
+        position: int,
+        item: Item,
+        *,
+        pairs: int,
     ) -> Evidence:
-        tokens = self._snapshot.tokens(position)
-        return evidence_of(part, usual, tokens, self.grid_of(item), pairs=pairs)
+        """Why a picture answers, told by the parts that are looked for, one `usual` each."""
+        tokens, grid = self._snapshot.tokens(position), self.grid_of(item)
+        return brought_together(
+            [
+                evidence_of(part, usual, tokens, grid, pairs=pairs)
+                for part, usual in zip(parts, usuals, strict=False)
+            ]
+        )
 
     def explain_patch(
         self, query: QueryPicture, item_id: int, patch: tuple[int, int], *, of_query: bool

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,8 @@ class Evidence:
     pairs       patches that are each other's best match, best first
     box         `[x0, y0, x1, y1]` in pixels of the hit where a marked part lies best; None
                 for whole pictures and for single patches
-    boxes       all places where it seems to lie, `box` first
+    boxes       all places where it seems to lie, `box` first; of several parts the best
+                place of each
     """
 
     heat: NDArray[np.float32]
@@ -110,6 +112,25 @@ def evidence_of(
         pairs=mutual_pairs(scores, own.places[_nearest(size, own)], grid.cols, pairs),
         box=boxes[0] if boxes else None,
         boxes=boxes,
+    )
+
+
+def brought_together(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of several parts in one hit: the best cosines, the best place of each part.
+
+    What the query shows is that of the parts on the first one's grid.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    alike = [one for one in parts if one.query_grid == first.query_grid]
+    pairs = sorted((pair for one in alike for pair in one.pairs), key=lambda pair: -pair.score)
+    return replace(
+        first,
+        heat=np.fmax.reduce([one.heat for one in parts]),
+        query_heat=np.fmax.reduce([one.query_heat for one in alike]),
+        pairs=tuple(pairs[: len(first.pairs)]),
+        boxes=tuple(one.box for one in parts if one.box is not None),
     )
 
 

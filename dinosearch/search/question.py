@@ -26,10 +26,11 @@ MAX_DEPTH = 10_000
 class Question:
     """What is asked about the query pictures; made by `Question.of`.
 
-    region       the marked part, None for whole pictures
+    regions      the marked parts that are looked for; none for whole pictures
+    without      the marked parts that a picture should not hold
     k, offset    `k` hits, after the `offset` best
     conditions   what a picture must meet
-    combine      how several queries make one score
+    combine      how several queries, or several parts, make one score
     exact        compare with every picture
     nprobe       lists of the IVF index to look into; None for as many as its recall needs
     weight       with a region: the score is `weight` times the region's plus the rest of
@@ -43,7 +44,8 @@ class Question:
     percentiles  place each score among those of random pairs
     """
 
-    region: Region | None = None
+    regions: tuple[Region, ...] = ()
+    without: tuple[Region, ...] = ()
     k: int = 10
     offset: int = 0
     conditions: tuple[Condition, ...] = ()
@@ -59,9 +61,14 @@ class Question:
     percentiles: bool = False
 
     @property
+    def marks(self) -> tuple[Region, ...]:
+        """All that is marked: what is looked for, then what should not be there."""
+        return (*self.regions, *self.without)
+
+    @property
     def is_zoomed(self) -> bool:
-        """Whether the marked part is looked for at several sizes."""
-        return self.region is not None and not self.same_size and not self.position
+        """Whether the marked parts are looked for at several sizes."""
+        return bool(self.regions) and not self.same_size and not self.position
 
     @property
     def least(self) -> float:
@@ -74,6 +81,7 @@ class Question:
         *,
         queries: int,
         region: Any = None,
+        without: Any = None,
         k: int = 10,
         offset: int = 0,
         where: str | Iterable[str] = (),
@@ -103,12 +111,18 @@ class Question:
             raise InvalidInput(f"weight is {weight!r}: it lies between 0 and 1")
         if min_score is not None and not -1 <= min_score <= 1:
             raise InvalidInput(f"min_score is {min_score!r}: a score lies between -1 and 1")
-        marked = None if region is None else Region.parse(region)
-        if marked is not None and queries != 1:
+        regions, unwanted = Region.several(region), Region.several(without)
+        if regions and queries != 1:
             raise InvalidInput("a region goes with one picture: give one query, or no region")
+        if unwanted and not regions:
+            raise InvalidInput(
+                "there is a part that pictures should be without, but none that they should hold:"
+                " mark a region too"
+            )
         wanted = [where] if isinstance(where, str) else where
         return cls(
-            region=marked,
+            regions=regions,
+            without=unwanted,
             k=k,
             offset=offset,
             conditions=tuple(parse_filters(text for text in wanted if text)),
@@ -137,7 +151,7 @@ class Hit:
     patches of the best cosine, at the size that fits best, brought to one scale for all
     sizes (`search.regions.Usual`). `box` is `[x0, y0, x1, y1]` in pixels of the upright
     picture where the marked part lies best, None for a whole-picture search; `boxes` are
-    all the places where it seems to lie.
+    all the places where it seems to lie, or of several parts the best place of each.
 
     `image_score` is the cosine of the whole pictures and `region_score` that of the
     region; `score` is one of them or, weighted, both. `percentile` (0 to 100) is the share

@@ -52,6 +52,11 @@ class Scanner:
         _, scores, others = self._proposed(part)
         return Usual.of(part, scores, others, len(self._snapshot))
 
+    def level(self, part: MarkedPart) -> float:
+        """What a picture of the index usually scores for the part, on the scale of cosines."""
+        _, scores, others = self._proposed(part)
+        return float(Usual.of(part, scores, others, len(self._snapshot)).mean.mean())
+
     def scan(
         self,
         part: MarkedPart,

@@ -55,7 +55,7 @@ class Searcher:
 
         def ask(snapshot: Snapshot, catalog: Catalog) -> Answer:
             engine = Engine(snapshot, catalog, self._view, self._kept)
-            with_patches = question.region is not None or question.explain > 0
+            with_patches = bool(question.regions) or question.explain > 0
             pictures = _features(engine, asked, with_patches=with_patches)
             background = self._background_of(snapshot) if question.percentiles else None
             return engine.answer(pictures, question, background)
@@ -124,7 +124,7 @@ class Searcher:
         return self._explain(
             query,
             question,
-            lambda engine, picture: engine.explain(picture, item_id, question, pairs=pairs),
+            lambda engine, pictures: engine.explain(pictures, item_id, question, pairs=pairs),
         )
 
     def explain_patch(
@@ -134,8 +134,8 @@ class Searcher:
         return self._explain(
             query,
             Question(),
-            lambda engine, picture: engine.explain_patch(
-                picture, item_id, patch, of_query=of_query
+            lambda engine, pictures: engine.explain_patch(
+                pictures[0], item_id, patch, of_query=of_query
             ),
         )
 
@@ -152,27 +152,29 @@ class Searcher:
         self,
         query: Any,
         question: Question,
-        work: Callable[[Engine, QueryPicture], Evidence],
+        work: Callable[[Engine, list[QueryPicture]], Evidence],
     ) -> Evidence:
         asked = self._asked([query], question)
 
         def ask(snapshot: Snapshot, catalog: Catalog) -> Evidence:
             engine = Engine(snapshot, catalog, self._view, self._kept)
-            return work(engine, _features(engine, asked, with_patches=True)[0])
+            return work(engine, _features(engine, asked, with_patches=True))
 
         return self._reader.ask(ask)
 
     def _asked(self, queries: Sequence[Any], question: Question) -> list[Asked]:
-        """The queries encoded, and the marked part at other sizes where it is sought so."""
+        """The queries encoded; of one with marked parts, a view and its zooms for each part."""
+        if not question.marks:
+            return list(self._queries.encoded(queries, None))
         zoomed = question.is_zoomed
-        asked = self._queries.encoded(queries, question.region, zoomed=zoomed)
-        if not zoomed or question.region is None:
-            return list(asked)
-        region = question.region
-        return [
-            _Zoomed(one, self._zooms_of(one, region)) if isinstance(one, int) else one
-            for one in asked
-        ]
+        asked: list[Asked] = []
+        for region in question.marks:
+            (one,) = self._queries.encoded(queries, region, zoomed=zoomed)
+            if zoomed and isinstance(one, int):
+                asked.append(_Zoomed(one, self._zooms_of(one, region)))
+            else:
+                asked.append(one)
+        return asked
 
     def _zooms_of(self, item_id: int, region: Region) -> tuple[Zoom, ...]:
         """A part of a stored picture at other sizes, from its file; none when that is gone."""

@@ -30,11 +30,11 @@ FOUND = (26, 95, 180)
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of the sheet. `box` is in pixels of `picture`."""
+    """One picture of the sheet. `boxes` are in pixels of `picture`, the best one first."""
 
     picture: Image.Image
     lines: tuple[str, ...]
-    box: Box | None = None
+    boxes: tuple[Box, ...] = ()
     mask: NDArray[np.bool_] | None = None
 
 
@@ -44,7 +44,8 @@ def tile_of_query(
     """The query as a tile; `pixels` [h, w, 3] may be smaller than `full_size` (w, h) says."""
     picture = Image.fromarray(pixels)
     scale_x, scale_y = picture.width / full_size[0], picture.height / full_size[1]
-    box, mask = None, None
+    boxes: tuple[Box, ...] = ()
+    mask = None
     if region is not None:
         bounds = region.bounds()
         if region.mask is not None:
@@ -53,17 +54,19 @@ def tile_of_query(
         elif bounds is None:
             mask = _painted(region, full_size, view, picture.size)
         else:
-            box = scaled(bounds, scale_x, scale_y)
-    return Tile(picture, ("query",), box, mask)
+            boxes = (scaled(bounds, scale_x, scale_y),)
+    return Tile(picture, ("query",), boxes, mask)
 
 
 def tile_of_hit(rank: int, hit: Hit, thumbnail: bytes, item: Item) -> Tile:
     """A hit as a tile, from its JPEG thumbnail."""
     picture = Image.open(BytesIO(thumbnail)).convert("RGB")
-    box = hit.box and scaled(hit.box, picture.width / item.width, picture.height / item.height)
+    across, down = picture.width / item.width, picture.height / item.height
+    places = hit.boxes or ((hit.box,) if hit.box else ())
+    boxes = tuple(scaled(box, across, down) for box in places)
     name = basename(hit.path).encode(errors="replace").decode()
     labels = f"  {', '.join(hit.labels)}" if hit.labels else ""
-    return Tile(picture, (f"{rank}.  {hit.score:.3f}{labels}", name), box)
+    return Tile(picture, (f"{rank}.  {hit.score:.3f}{labels}", name), boxes)
 
 
 def draw_sheet(queries: Sequence[Tile], hits: Sequence[Tile], *, title: str = "") -> Image.Image:
@@ -108,8 +111,8 @@ def _draw_tile(
         picture = _tinted(picture, tile.mask, colour)
     left, top = x + (TILE - size[0]) // 2, y + (TILE - size[1]) // 2
     sheet.paste(picture, (left, top))
-    if tile.box is not None:
-        box = scaled(tile.box, size[0] / tile.picture.width, size[1] / tile.picture.height)
+    for one in reversed(tile.boxes):  # the best on top
+        box = scaled(one, size[0] / tile.picture.width, size[1] / tile.picture.height)
         corners = [left + box.x0, top + box.y0]
         # In a panorama a box may be thinner than a pixel of the tile.
         corners += [max(corners[0], left + box.x1 - 1), max(corners[1], top + box.y1 - 1)]

@@ -91,7 +91,8 @@ def test_a_picture_of_the_corpus_is_searched_with_by_a_click(page, index):
     settled(page)
     expect(page).to_have_url(re.compile(rf"\?q=img:{blue}$"))
     expected = [hit.id for hit in index.answer(blue, k=48, distinct=True).hits]
-    assert shown(page) == expected
+    # A wall that was scrolled down loads on by itself.
+    assert shown(page)[: len(expected)] == expected
     assert expected[0] == blue
 
 
