@@ -73,8 +73,15 @@ class PatchRegion(Request):
 RegionMark = RectangleRegion | PatchRegion
 
 
+Regions = Annotated[list[RegionMark], Field(min_length=1, max_length=8)]
+
+
 class SearchRequest(Request):
-    """One query, or several that are combined; for a region, the part that is looked for."""
+    """One query, or several that are combined; for a region, the part that is looked for.
+
+    `regions` instead of `region` are parts that are combined; `without`, parts of the query
+    that an image should not hold.
+    """
 
     query: QueryRef | None = None
     queries: Annotated[list[QueryRef], Field(min_length=1, max_length=16)] | None = None
@@ -82,6 +89,8 @@ class SearchRequest(Request):
     mode: Literal["image", "region", "both"] = "image"
     weight: Fraction = 0.5
     region: RegionMark | None = None
+    regions: Regions | None = None
+    without: Regions | None = None
     k: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] = 48
     cursor: Annotated[str, StringConstraints(max_length=200)] | None = None
     filters: Annotated[list[Text], Field(max_length=20)] = []
@@ -107,6 +116,7 @@ class ExplainRequest(Request):
 
     query: QueryRef
     region: RegionMark | None = None
+    regions: Regions | None = None
     point: Point | None = None
     position: bool = False
     same_size: bool = False
@@ -237,10 +247,14 @@ class ExplainReply(Reply):
 
 
 class Matched(Reply):
-    """How many patches were looked for, and where they lie best."""
+    """How many patches were looked for, where they lie best, and all places, the best first.
+
+    Of several regions `boxes` holds the best place of each, in their order.
+    """
 
     patches: int
     box: Rectangle
+    boxes: list[Rectangle]
 
 
 class HitReply(Reply):

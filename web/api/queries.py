@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,19 +95,27 @@ def _encoded(served: Served, upload: Upload) -> Asked:
     return Asked(query, upload)
 
 
-def mark_region(served: Served, asked: Asked, mark: RegionMark, *, zoomed: bool) -> Any:
-    """The region as the core takes it, encoded so that it is shown. Raises `Problem`."""
+def mark_regions(
+    served: Served, asked: Asked, marks: Sequence[tuple[str, RegionMark]], *, zoomed: bool
+) -> list[Any]:
+    """The regions as the core takes them, encoded so that they are shown.
+
+    Each mark comes with its place in the request, for the `Problem` that is raised.
+    """
+    return [_mark_region(served, asked, where, mark, zoomed) for where, mark in marks]
+
+
+def _mark_region(served: Served, asked: Asked, where: str, mark: RegionMark, zoomed: bool) -> Any:
     region: Any
     if isinstance(mark, PatchRegion):
-        region, where = mark.patches, "/region/patches"
+        region, where = mark.patches, f"{where}/patches"
     else:
-        where = "/region"
         for at, length, name in ((mark.x, mark.w, "w"), (mark.y, mark.h, "h")):
             if at + length > 1 + 1e-6:
                 raise Problem(
                     "bad-region",
                     f"{'x + w' if name == 'w' else 'y + h'} is {at + length:g}, more than 1",
-                    errors=[(f"/region/{name}", f"must be <= {1 - at:g}")],
+                    errors=[(f"{where}/{name}", f"must be <= {1 - at:g}")],
                 )
         box = Box.of_fractions(
             mark.x, mark.y, mark.w, mark.h, width=asked.width, height=asked.height

@@ -18,6 +18,7 @@ from ..models import (
     HitReply,
     Matched,
     Parameters,
+    RegionMark,
     SearchReply,
     SearchRequest,
     Timing,
@@ -26,7 +27,7 @@ from ..problems import Problem
 from ..services import services
 from ..shelf import Served
 from ..workshop import Lane
-from .queries import Asked, asked_with, item_of, mark_region
+from .queries import Asked, asked_with, item_of, mark_regions
 from .routing import route
 from .views import (
     box_of,
@@ -57,21 +58,34 @@ def search(parameters: Parameters, body: SearchRequest) -> Any:
     served = services().shelf.get(parameters.index)
     started = time.perf_counter()
     asked = [asked_with(served, one) for one in _queries(body)]
-    region = None
+    regions, without = None, None
     if body.mode != "image":
-        if body.region is None:
+        marks = _marks(body)
+        if not marks:
             raise Problem(
                 "missing-field", f"mode {body.mode} needs a region", errors=[("/region", "missing")]
             )
         if len(asked) != 1:
             raise Problem("bad-region", "a region goes with one picture", errors=[("/queries", "")])
-        region = mark_region(
-            served, asked[0], body.region, zoomed=not (body.same_size or body.position)
-        )
+        zoomed = not (body.same_size or body.position)
+        regions = mark_regions(served, asked[0], marks, zoomed=zoomed)
+        unwanted = [(f"/without/{n}", mark) for n, mark in enumerate(body.without or ())]
+        without = mark_regions(served, asked[0], unwanted, zoomed=zoomed) or None
     embedded = _since(started)
-    lane: Lane = "quick" if region is None else "scan"
-    answer = services().workshop.do(lane, lambda: _find(served, asked, region, body))
+    lane: Lane = "quick" if regions is None else "scan"
+    answer = services().workshop.do(lane, lambda: _find(served, asked, regions, without, body))
     return _reply(served, answer, body, asked, embedded, _since(started))
+
+
+def _marks(body: SearchRequest | ExplainRequest) -> list[tuple[str, RegionMark]]:
+    """What a request marks, with the place of each in it. Raises `Problem`."""
+    if body.region is not None and body.regions is not None:
+        raise Problem(
+            "invalid-request", "give region or regions", errors=[("/regions", "one of the two")]
+        )
+    if body.region is not None:
+        return [("/region", body.region)]
+    return [(f"/regions/{n}", mark) for n, mark in enumerate(body.regions or ())]
 
 
 def _queries(body: SearchRequest) -> list[Any]:
@@ -82,7 +96,9 @@ def _queries(body: SearchRequest) -> list[Any]:
     return body.queries if body.query is None else [body.query]  # type: ignore[return-value]
 
 
-def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) -> Answer:
+def _find(
+    served: Served, asked: list[Asked], regions: Any, without: Any, body: SearchRequest
+) -> Answer:
     """What is done in the workshop."""
     offset = _offset(body.cursor)
     try:
@@ -90,7 +106,8 @@ def _find(served: Served, asked: list[Asked], region: Any, body: SearchRequest) 
             [one.query for one in asked],
             k=body.k,
             offset=offset,
-            region=region,
+            region=regions,
+            without=without,
             where=body.filters,
             combine=body.combine,
             exact=body.exact,
@@ -163,8 +180,8 @@ def _reply(
 def _matched(hit: Hit, answer: Answer) -> Matched | None:
     if hit.box is None or answer.region_patches is None:
         return None
-    box = box_of(hit.box, hit.item.width, hit.item.height)
-    return Matched(patches=answer.region_patches, box=box)
+    boxes = [box_of(box, hit.item.width, hit.item.height) for box in hit.boxes]
+    return Matched(patches=answer.region_patches, box=boxes[0], boxes=boxes)
 
 
 def _knee(hits: list[Hit], asked: list[Asked], offset: int) -> int | None:
@@ -197,14 +214,13 @@ def explain(parameters: Parameters, body: ExplainRequest) -> Any:
     asked = asked_with(served, body.query)
     for item_id in body.image_ids:
         item_of(served, item_id)
-    if body.point is not None and body.region is not None:
+    marks = _marks(body)
+    if body.point is not None and marks:
         raise Problem(
             "invalid-request", "give a region or a point", errors=[("/point", "not with a region")]
         )
-    region = None
-    if body.region:
-        zoomed = not (body.same_size or body.position)
-        region = mark_region(served, asked, body.region, zoomed=zoomed)
+    zoomed = not (body.same_size or body.position)
+    regions = mark_regions(served, asked, marks, zoomed=zoomed) or None
     index, query, point = served.index, asked.query, body.point
 
     def work() -> list[Evidence]:
@@ -213,7 +229,7 @@ def explain(parameters: Parameters, body: ExplainRequest) -> Any:
                 index.explain(
                     query,
                     one,
-                    region=region,
+                    region=regions,
                     position=body.position,
                     same_size=body.same_size,
                     pairs=0,

@@ -75,6 +75,47 @@ def test_a_part_is_looked_for_at_several_sizes(client, query_id):
         assert iou(hit["matched"]["box"], PLACES[name]) > 0.9, name
 
 
+def test_several_parts_and_unwanted_ones_are_those_of_python(client, query_id, index, site):
+    """The upper and the lower half of the part, in the order that Python gives them."""
+    upper, lower = REGION | {"h": REGION["h"] / 3}, {"patches": [[6, 4], [6, 5]]}
+    path = site.corpus.parent / "parts.png"
+    path.write_bytes(png(QUERY))
+    left, right = 4 * PATCH, 6 * PATCH
+    boxes = [(left, 4 * PATCH, right, 5 * PATCH), (left, 6 * PATCH, right, 7 * PATCH)]
+    answer = ask(client, query_id, mode="region", regions=[upper, lower], k=9, same_size=True)
+    direct = index.answer(path, region=boxes, k=9, same_size=True).hits
+    assert [hit["id"] for hit in answer["hits"]] == [hit.id for hit in direct]
+    assert answer["query_patches"] == 4
+    for hit, expected in zip(answer["hits"], direct, strict=True):
+        size = expected.item.width, expected.item.height
+        fractions = [list(box.fractions(*size)) for box in expected.boxes]
+        assert len(fractions) == 2
+        assert hit["matched"]["boxes"] == [pytest.approx(one, abs=1e-6) for one in fractions]
+        assert hit["matched"]["box"] == hit["matched"]["boxes"][0]
+    answer = ask(
+        client, query_id, mode="region", region=upper, without=[lower], k=9, same_size=True
+    )
+    direct = index.answer(path, region=boxes[0], without=boxes[1], k=9, same_size=True).hits
+    assert [hit["score"] for hit in answer["hits"]] == pytest.approx(
+        [hit.score for hit in direct], abs=1e-6
+    )
+
+
+def test_bad_parts_are_named_by_their_place(client, query_id):
+    outside = {"x": 0.9, "y": 0.1, "w": 0.2, "h": 0.1}
+    for more, pointer in (
+        ({"regions": [REGION, outside]}, "/regions/1/w"),
+        ({"region": REGION, "without": [outside]}, "/without/0/w"),
+        ({"regions": [{"patches": [[99, 0]]}]}, "/regions/0/patches"),
+    ):
+        body = {"query": {"query_id": query_id}, "mode": "region", **more}
+        problem = problem_of(client.post("/api/v1/search", json=body), 422, "bad-region")
+        assert problem["errors"][0]["pointer"] == pointer
+    body = {"query": {"query_id": query_id}, "mode": "region", "region": REGION}
+    both = client.post("/api/v1/search", json=body | {"regions": [REGION]})
+    assert problem_of(both, 422, "invalid-request")["errors"][0]["pointer"] == "/regions"
+
+
 def test_rectangle_and_patches_mean_the_same(client, query_id, index, site):
     rectangle = ask(client, query_id, mode="region", region=REGION)
     patches = [[row, col] for row in range(4, 7) for col in range(4, 6)]

@@ -43,8 +43,8 @@ function scoreLine(hit) {
   );
 }
 
-function boxOver({ box: [x, y, width, height] }) {
-  return h("span.box", {
+function boxOver([x, y, width, height], place) {
+  return h(place ? "span.also" : "span.box", {
     style: { left: `${x * 100}%`, top: `${y * 100}%`, width: `${width * 100}%`, height: `${height * 100}%` },
   });
 }
@@ -69,7 +69,7 @@ export function card(hit, actions, position) {
       framed(
         { src: address(hit.thumb), width: hit.width, height: hit.height },
         h("canvas.heat", { "aria-hidden": "true" }),
-        hit.matched && boxOver(hit.matched),
+        ...(hit.matched?.boxes ?? []).map(boxOver),
         h("span.value", { "aria-hidden": "true" }),
       ),
       h("span.vh", null, words.searchBy(hit.path)),
