@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,136 @@ def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         found = found[scores[found] >= worst]
     order = np.lexsort((found, -scores[found]))[:k]
     return found[order].astype(np.int64)
+
+
+_PAIR_BLOCK = 2_048
+
+HALF_MARGIN = 0.006
+"""Most by which a product of two unit rows in bfloat16 is off: 2 ** -8 for rounding both rows
+(Cauchy-Schwarz), and 2 ** -9 for rounding the product."""
+
+
+def pairs_above(
+    vectors: NDArray[np.float32],
+    threshold: float,
+    *,
+    others: NDArray[np.float32] | None = None,
+    lowered: NDArray[np.float32] | None = None,
+    half: bool | None = None,
+    block: int = _PAIR_BLOCK,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """All pairs of rows that score at least `threshold`: where they are, and the score.
+
+    `vectors` [n, D]: pairs i < j of them; or with `others` [m, D], i of `vectors` and j of
+    `others`. The score is the product, less `lowered` [n] of both rows where given (without
+    `others`). Returns int64 [pairs], int64 [pairs], float32 [pairs], ordered by i, then j.
+
+    Exact: with `half`, which wants rows of length 1 at most, blocks are multiplied in
+    bfloat16, and what comes within `HALF_MARGIN` of the threshold once more in single
+    precision. None takes half precision where torch is loaded and the processor has it.
+    """
+    columns = vectors if others is None else others
+    half = _multiplies_halves() if half is None else half
+    products = _halves(vectors, columns) if half else _singles(vectors, columns)
+    margin = HALF_MARGIN if half else _ROUNDING * max(1.0, abs(threshold))
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+    for low in range(0, len(vectors), block):
+        rows = slice(low, low + block)
+        for left in range(low if others is None else 0, len(columns), block):
+            across = slice(left, left + block)
+            first, second = products(
+                rows,
+                across,
+                threshold - margin,
+                None if lowered is None else (lowered[rows], lowered[across]),
+            )
+            first, second = first + low, second + left
+            if others is None and left == low:
+                upper = first < second
+                first, second = first[upper], second[upper]
+            scores = row_products(vectors, columns, first, second)
+            if lowered is not None:
+                scores -= lowered[first] + lowered[second]
+            kept = scores >= threshold
+            parts.append((first[kept], second[kept], scores[kept]))
+    if not parts:
+        none = np.empty(0, np.int64)
+        return none, none, np.empty(0, np.float32)
+    first, second, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((second, first))
+    return first[order], second[order], scores[order]
+
+
+def row_products(
+    vectors: NDArray[np.float32],
+    columns: NDArray[np.float32],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """float32 [pairs]: products of rows `first` of `vectors` and rows `second` of `columns`.
+
+    Each by itself, so that none depends on what else is in its block.
+    """
+    found = np.empty(len(first), dtype=np.float32)
+    for low in range(0, len(first), _GATHERED):
+        part = slice(low, low + _GATHERED)
+        found[part] = np.einsum("ij,ij->i", vectors[first[part]], columns[second[part]])
+    return found
+
+
+_GATHERED = 16_384
+"""Pairs whose rows are copied at once."""
+
+_ROUNDING = 1e-5
+"""A product in single precision may come out so much lower in another order of adding."""
+
+_Lowered = tuple[NDArray[np.float32], NDArray[np.float32]]
+_Above = Callable[
+    [slice, slice, float, _Lowered | None], tuple[NDArray[np.int64], NDArray[np.int64]]
+]
+
+
+def _singles(vectors: NDArray[np.float32], columns: NDArray[np.float32]) -> _Above:
+    def above(
+        rows: slice, across: slice, least: float, lowered: _Lowered | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        scores = vectors[rows] @ columns[across].T
+        if lowered is not None:
+            scores -= lowered[0][:, None] + lowered[1]
+        first, second = np.nonzero(scores >= least)
+        return first.astype(np.int64), second.astype(np.int64)
+
+    return above
+
+
+def _halves(vectors: NDArray[np.float32], columns: NDArray[np.float32]) -> _Above:
+    import torch
+
+    def ready(array: NDArray[np.float32]) -> torch.Tensor:
+        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+    with torch.inference_mode():
+        left = ready(vectors).bfloat16()
+        right = left if columns is vectors else ready(columns).bfloat16()
+
+    def above(
+        rows: slice, across: slice, least: float, lowered: _Lowered | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        with torch.inference_mode():
+            scores = left[rows] @ right[across].T
+            if lowered is not None:
+                # In single precision, or what is taken off would be rounded too.
+                scores = scores.float() - ready(lowered[0])[:, None] - ready(lowered[1])
+            first, second = (scores >= least).nonzero(as_tuple=True)
+            return first.numpy(), second.numpy()
+
+    return above
+
+
+def _multiplies_halves() -> bool:
+    """Whether torch is loaded and the processor multiplies bfloat16 faster than single."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def window_sums(values: NDArray[np.floating], rows: int, cols: int) -> NDArray[np.float64]:

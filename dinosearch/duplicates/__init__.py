@@ -1,1 +1,1 @@
-"""Duplicates: which pictures are copies of each other, as wholes or in part."""
+"""Copies: equal files, equal pixels, near copies, crops; what to keep; plans and undo."""

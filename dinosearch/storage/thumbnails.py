@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dinosearch.errors import DiskFull
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 BUSY_S = 30.0
 """How long to wait for another process that uses the file."""
 
+_HASHES = "CREATE TABLE IF NOT EXISTS hashes(sha256 TEXT PRIMARY KEY, bits BLOB NOT NULL)"
 _TABLE = "CREATE TABLE IF NOT EXISTS thumbs(sha256 TEXT PRIMARY KEY, jpeg BLOB NOT NULL)"
 
 
@@ -80,6 +81,35 @@ class Thumbnails:
             return None
         return bytes(row[0]) if row else None
 
+    def hashes(self) -> dict[str, bytes]:
+        """What `keep_hashes` kept, by content; nothing where it cannot be read."""
+        try:
+            connection = self._open()
+            try:
+                return dict(connection.execute("SELECT sha256, bits FROM hashes"))
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            return {}
+
+    def keep_hashes(self, hashes: Mapping[str, bytes]) -> None:
+        """Keep perceptual hashes beside the thumbnails they were made of, where that can be."""
+        if not hashes or not self._path.exists():
+            return
+        try:
+            connection = sqlite3.connect(self._path, timeout=BUSY_S)
+            try:
+                connection.execute("PRAGMA synchronous=OFF")
+                with connection:
+                    connection.execute(_HASHES)
+                    connection.executemany(
+                        "INSERT OR REPLACE INTO hashes VALUES(?, ?)", list(hashes.items())
+                    )
+            finally:
+                connection.close()
+        except sqlite3.Error as error:  # read-only, busy, full: they are made again next time
+            log.info("%s: %s; perceptual hashes are not kept", self._path, error)
+
     def keep_only(self, contents: set[str]) -> None:
         """Drop the thumbnails of every other content, and the space they took."""
         if not self._path.exists():
@@ -91,6 +121,11 @@ class Thumbnails:
                 stored = {row[0] for row in connection.execute("SELECT sha256 FROM thumbs")}
                 connection.executemany(
                     "DELETE FROM thumbs WHERE sha256 = ?", [(s,) for s in stored - contents]
+                )
+                connection.execute(_HASHES)
+                hashed = {row[0] for row in connection.execute("SELECT sha256 FROM hashes")}
+                connection.executemany(
+                    "DELETE FROM hashes WHERE sha256 = ?", [(s,) for s in hashed - contents]
                 )
                 connection.execute("VACUUM")
             finally:
