@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from dinosearch.cli.output import note
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from dinosearch.indexing import Progress
 
 PLAIN_EVERY_S = 5.0
+
+Told = Callable[[str, int, int], None]
+"""Told a step, how much of it is done, and of how much."""
 
 
 class ProgressDisplay:
@@ -82,6 +86,14 @@ class ProgressDisplay:
             return
         left = (progress.total - progress.done) / pace if pace > 0 else 0
         note(
-            f"{progress.step}: {progress.done} of {progress.total}, committed"
-            f" {progress.committed}" + (f", {rate}, {left:.0f} s left" if rate else "")
+            f"{progress.step}: {progress.done} of {progress.total}"
+            + (f", committed {progress.committed}" if progress.step == "indexing" else "")
+            + (f", {rate}, {left:.0f} s left" if rate else "")
         )
+
+
+def told_in_steps(display: ProgressDisplay) -> Told:
+    """What shows on `display` the steps it is told."""
+    from dinosearch.indexing import Progress
+
+    return lambda step, done, total: display(Progress(step, total, done))
