@@ -215,7 +215,11 @@ class _Run:
     def _is_known(self, annotation: Annotation, item: Item) -> bool:
         labels, split, metadata = annotation.labels, annotation.split, annotation.metadata
         return (
-            (labels is None or set(labels) == self._catalog.corpus_labels(item.id))
+            (
+                labels is None
+                or set(labels) == self._catalog.corpus_labels(item.id)
+                or self._catalog.is_settled(item.id)
+            )
             and (split is None or (split or None) == item.split)
             and (metadata is None or metadata.items() <= item.metadata.items())
         )

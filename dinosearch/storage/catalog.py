@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinosearch.storage.conditions import Condition, after_prefix, clause_of
-from dinosearch.storage.database import Database
+from dinosearch.storage.database import SETTLED, Database
 
 ITEM_COLUMNS = (
     "items.id, path, segment, row, sha256, bytes, mtime_ns, width, height, format, fit, date,"
@@ -284,6 +284,14 @@ class Catalog(Database):
                 [item_id],
             )
             return {row[0] for row in rows}
+
+    def is_settled(self, item_id: int) -> bool:
+        """Whether a person has said what an item is; folders and tables are not heard then."""
+        if not self.has_table("label_log"):
+            return False
+        with self.read() as db:
+            found = db.execute(f"SELECT 1 FROM label_log AS l {SETTLED} AND item = ?", [item_id])
+            return found.fetchone() is not None
 
     def source_of(self, item_id: int) -> str | None:
         """The folder or file that an item was found under."""

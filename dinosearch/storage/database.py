@@ -112,10 +112,21 @@ CREATE TABLE IF NOT EXISTS label_log(
   before TEXT NOT NULL,
   after TEXT NOT NULL,
   author TEXT NOT NULL,
-  set_at TEXT NOT NULL)
+  set_at TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS label_log_item ON label_log(item);
+CREATE INDEX IF NOT EXISTS label_log_change ON label_log(change)
 """
 """Tables that came later, apart by ";". An index made before lacks them until somebody opens
 it to write; whoever only reads must do without."""
+
+SETTLED = (
+    "WHERE change > 0 AND author NOT LIKE 'probe:%'"
+    " AND NOT EXISTS (SELECT 1 FROM label_log WHERE change = -l.change)"
+)
+"""The entries `l` of the log by which a person has settled what an item is.
+
+A change below zero says that the change of that number was taken back.
+"""
 
 
 _BUSY_MS = 30_000

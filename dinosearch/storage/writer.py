@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dinosearch.errors import DinoSearchError, UnusableIndex
 from dinosearch.storage.catalog import Catalog, Item
+from dinosearch.storage.database import SETTLED
 from dinosearch.storage.folder import Folder, Sealed, discard
 from dinosearch.storage.index_codec import IndexCodec
 from dinosearch.storage.segment_file import picture_bytes, stored, write_segment
@@ -339,10 +340,14 @@ class Writer:
         if row is None:
             return
         item = row[0]
-        if annotation.labels is not None:
-            # What folders and tables say replaces what they said; what people said stays.
+        settled = db.execute(f"SELECT 1 FROM label_log AS l {SETTLED} AND item = ?", [item])
+        if annotation.labels is not None and settled.fetchone() is None:
+            # What folders and tables say replaces what they said, and what a probe guessed.
+            # Where a person has spoken they are not heard.
             db.execute(
-                "DELETE FROM labels WHERE item = ? AND origin IN ('folders', 'table')", [item]
+                "DELETE FROM labels WHERE item = ?"
+                " AND (origin IN ('folders', 'table') OR origin LIKE 'probe:%')",
+                [item],
             )
             db.executemany(
                 "INSERT OR IGNORE INTO labels VALUES(?, ?, ?, ?)",
