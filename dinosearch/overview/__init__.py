@@ -1,1 +1,1 @@
-"""Overview: the index as points on a map."""
+"""The overview: a place in the plane for every picture of an index."""

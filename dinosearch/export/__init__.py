@@ -1,0 +1,1 @@
+"""Taking what an index holds away: tables of items, labels, decisions and vectors."""

@@ -1,0 +1,1 @@
+"""Segmentation: a head that says of each patch what it shows, from masks or from strokes."""
