@@ -205,7 +205,7 @@ def candidates(
             exactly: bool = exactly,
         ) -> tuple[list[int], float]:
             engine = Engine(snapshot, catalog, index.view)
-            part, scanner = engine._part(asked, question), engine._scanner
+            part, scanner = engine._part(asked, question.regions[0], question), engine._scanner
             positions, scores, _ = scanner._proposed(part)
             usual = scanner.usual(part)
             order = positions[np.argsort(-usual.brought_together(scores))]

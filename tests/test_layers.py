@@ -31,6 +31,7 @@ LAYERS = {
     "probes": 2,
     "overview": 2,
     "export": 2,
+    "faces": 3,
     "image_index": 3,
     "opening": 3,
     "evaluation": 4,

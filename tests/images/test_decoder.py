@@ -275,7 +275,7 @@ def test_no_process_outlives_its_owner(folder, end):
     assert pids
     time.sleep(0.3)
     owner.send_signal(end)
-    _, complaints = owner.communicate(timeout=30)
+    _, complaints = owner.communicate(timeout=120)
     assert gone(pids)
     if end == signal.SIGINT:
         assert "KeyboardInterrupt" in complaints

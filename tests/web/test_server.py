@@ -57,7 +57,7 @@ class Server:
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """The exit code and what was said on stderr."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=120)
         return self.process.returncode, said
 
 
@@ -88,7 +88,7 @@ def refused(*arguments: str | Path, token: str | None = None) -> str:
     environment = {**os.environ, "DINOSEARCH_TOKEN": token or ""}
     done = subprocess.run(
         [COMMAND, "serve", *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, env=environment,
+        capture_output=True, text=True, timeout=180, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
