@@ -246,7 +246,9 @@ def test_the_current_folder_cannot_replace_a_module(folder, monkeypatch):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+# Whatever starts the tests in the background may have had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from dinosearch.geometry import View
 from dinosearch.images import Decoder
 decoder = Decoder(View(28), workers=2)
