@@ -15,7 +15,7 @@ import pytest
 
 import dinosearch
 from dinosearch.errors import InvalidInput
-from dinosearch.export.formats import guarded
+from dinosearch.export.guard import guarded
 from dinosearch.storage.catalog import Catalog
 from dinosearch.storage.decisions import decide
 from tests.painting import BLUE, RED, SIZE, noise, plain, save

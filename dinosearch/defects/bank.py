@@ -242,6 +242,8 @@ def bank_of(
     Raises what `ImageIndex.bank` raises.
     """
     files = corpus.named(KIND)
+    if where is None and not files.has(name):
+        files.load(name)  # a slip of the pen must not become a bank of everything: it raises
     before = load(files, name, fingerprint=corpus.fingerprint) if files.has(name) else None
     settings = before.settings if before else Settings()
     if where is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from os import PathLike
 
 from dinosearch.defects.report import DefectReport
+from dinosearch.export.guard import guarded
 
 COLUMNS = ("path", "id", "verdict", "score", "threshold", "x0", "y0", "x1", "y1", "like", "cosine")
 
@@ -25,18 +26,13 @@ def save_table(reports: Sequence[DefectReport], path: str | PathLike[str]) -> No
             nearest = one.nearest[0] if one.nearest else None
             writer.writerow(
                 [
-                    harmless(one.path or ""),
+                    guarded(one.path or ""),
                     "" if one.id is None else one.id,
                     one.verdict,
                     round(one.score, 6),
                     "" if one.threshold is None else round(one.threshold, 6),
                     *box,
-                    harmless(nearest.path) if nearest else "",
+                    guarded(nearest.path) if nearest else "",
                     round(nearest.cosine, 6) if nearest else "",
                 ]
             )
-
-
-def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -14,14 +14,8 @@ from typing import Any
 import numpy as np
 
 from dinosearch.errors import InvalidInput
+from dinosearch.export.guard import guarded
 from dinosearch.export.tables import Column, Row, Table
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def guarded(text: str) -> str:
-    """A CSV cell that no spreadsheet takes for a formula: it gets a `'` in front."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_csv(table: Table, path: Path) -> None:

@@ -31,8 +31,9 @@ class Defects(Searching):
     ) -> Bank:
         """What is normal, by the pictures that meet the filters `where`: to find defects with.
 
-        Opens the bank of that name; makes it where there is none, or where an option asks for
-        another one. What is not given stays as the bank has it, or as the default.
+        Opens the bank of that name; with `where` it is made where there is none, and any option
+        that asks for another one makes it anew. What is not given stays as the bank has it, or
+        as the default.
 
         where         filters such as `"label:good"`, joined by and; () for all pictures
         budget        tokens it holds at most; default 5,000

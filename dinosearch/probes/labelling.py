@@ -12,6 +12,7 @@ from os import PathLike
 
 from dinosearch.corpus import Corpus
 from dinosearch.errors import InvalidInput
+from dinosearch.export.guard import guarded, unguarded
 from dinosearch.indexing.annotations import FromTable
 from dinosearch.storage.labels import (
     LabelChange,
@@ -23,8 +24,6 @@ from dinosearch.storage.labels import (
 )
 
 COLUMNS = ("path", "label", "author", "time")
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def import_labels(
         if item is None:
             unmatched.append(path)
         else:
-            wanted[item] = tuple(_unguarded(one) for one in row.labels or ())
+            wanted[item] = tuple(unguarded(one) for one in row.labels or ())
     done = set_labels(corpus.folder, wanted, author=author_or_user(author))
     return LabelImport(done, len(wanted) - done, tuple(sorted(unmatched)))
 
@@ -119,7 +118,7 @@ def export_labels(corpus: Corpus, *, where: str | Sequence[str] = ()) -> str:
     writer.writerow(COLUMNS)
     for item, name, origin, at in rows:
         cells = (paths[item], name, origin.removeprefix("person:"), at)
-        writer.writerow([_guarded(cell) for cell in cells])
+        writer.writerow([guarded(cell) for cell in cells])
     return out.getvalue()
 
 
@@ -146,11 +145,3 @@ def author_or_user(author: str | None) -> str:
         return getpass.getuser()
     except (KeyError, OSError) as error:  # a user without a name, as containers have
         raise InvalidInput("nobody knows your login name here: say who labels, author") from error
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell

@@ -174,7 +174,7 @@ class Probe:
         targets = _part(targets, np.flatnonzero(there))
         if not len(targets):
             raise InvalidInput("none of the pictures held out is in the index any more")
-        probabilities = self._probabilities(targets.ids, progress)
+        probabilities = self.probabilities_of(targets.ids, progress=progress)
         return {
             **report(targets.given, probabilities, self.classes),
             "by": by,
@@ -211,7 +211,12 @@ class Probe:
         self, ids: NDArray[np.int64], *, progress: Told = _quiet
     ) -> NDArray[np.float64]:
         """float64 [n, C]: the probability of each class for items, from what is stored."""
-        return self._probabilities(ids, progress)
+        found = []
+        for low in range(0, len(ids), _AT_ONCE):
+            x, _ = stored_features(self._corpus, ids[low : low + _AT_ONCE], self.features)
+            found.append(self._trained.probabilities(x))
+            progress("predicting", min(low + _AT_ONCE, len(ids)), len(ids))
+        return np.concatenate(found) if found else np.empty((0, len(self.classes)))
 
     def _targets(self, labels: Given, where: str | Sequence[str]) -> Targets:
         return targets_of(self._corpus, labels, where=where, classes=self.classes)
@@ -226,16 +231,8 @@ class Probe:
         material = Material(x, targets.targets, blocks, targets.groups)
         return cross_validated(material, self.recipe, count=folds)
 
-    def _probabilities(self, ids: NDArray[np.int64], progress: Told) -> NDArray[np.float64]:
-        found = []
-        for low in range(0, len(ids), _AT_ONCE):
-            x, _ = stored_features(self._corpus, ids[low : low + _AT_ONCE], self.features)
-            found.append(self._trained.probabilities(x))
-            progress("predicting", min(low + _AT_ONCE, len(ids)), len(ids))
-        return np.concatenate(found) if found else np.empty((0, len(self.classes)))
-
     def _predictions(self, ids: NDArray[np.int64], progress: Told) -> list[Prediction]:
-        rows = self._probabilities(ids, progress)
+        rows = self.probabilities_of(ids, progress=progress)
         items = self._corpus.items(ids)
         return [
             self._prediction(row, item.id, item.path) for row, item in zip(rows, items, strict=True)

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.cli.commands import ask, run
 from tests.painting import SIZE, cosine, plain, planted, save
 
-COMMAND = str(Path(sys.executable).with_name("dinosearch"))
 RED = (150, 60, 0)
-
-
-def run(*arguments, code=0):
-    done = subprocess.run(
-        [COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done
-
-
-def ask(*arguments, code=0):
-    return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from tests.cli.test_contract import ask, run
+from tests.cli.commands import ask, run
 from tests.painting import BLUE, RED, SIZE, plain, save
 
 

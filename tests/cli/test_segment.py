@@ -11,7 +11,7 @@ from PIL import Image
 
 import dinosearch
 from dinosearch.geometry import PATCH
-from tests.cli.test_contract import ask, run
+from tests.cli.commands import ask, run
 from tests.painting import BLUE, RED, SIZE, noise, planted, save
 
 SPOT = np.tile(np.array(RED, dtype=np.uint8), (4, 3, 1))

@@ -12,8 +12,9 @@ from PIL import Image
 
 import dinosearch
 from dinosearch.defects.state import load
-from dinosearch.defects.table import harmless, save_table
+from dinosearch.defects.table import save_table
 from dinosearch.errors import EncoderMismatch, InvalidInput, UnusableIndex
+from dinosearch.export.guard import guarded
 from tests.painting import (
     CELLS,
     PATCH,
@@ -428,5 +429,14 @@ def test_the_table_holds_one_row_a_picture(bank, photos, tmp_path):
     assert rows[1][2] == "faulty"
     assert float(rows[1][3]) == pytest.approx(reports[0].score, abs=1e-6)
     assert [float(v) for v in rows[1][5:9]] == [84, 28, 98, 42]
-    assert harmless("=1+1") == "'=1+1"
-    assert harmless("photo.png") == "photo.png"
+    assert guarded("=1+1") == "'=1+1"
+    assert guarded("photo.png") == "photo.png"
+
+
+def test_an_unknown_name_is_no_new_bank(live):
+    index, _ = live
+    with pytest.raises(InvalidInput, match="no bank 'typo'"):
+        index.bank("typo")
+    assert "typo" not in index.banks()
+    index.bank("all", where=()).info()
+    assert "all" in index.banks()

@@ -11,7 +11,7 @@ import pytest
 
 from dinosearch.cli import cli
 from dinosearch.errors import DinoSearchError
-from tests.cli.test_contract import ask, run
+from tests.cli.commands import ask, run
 from tests.painting import RED, SIZE, noise, plain, save
 
 

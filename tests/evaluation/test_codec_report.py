@@ -13,7 +13,7 @@ from dinosearch.evaluation import codec_report
 from dinosearch.evaluation.codec_report import ENOUGH, kept_shares
 from dinosearch.storage import codecs
 from dinosearch.storage.codecs import Int8
-from tests.cli.test_contract import ask, run
+from tests.cli.commands import ask, run
 from tests.painting import SIZE, noise, save
 
 COUNT = 45

@@ -12,7 +12,7 @@ from dinosearch.errors import InvalidInput
 from dinosearch.evaluation import GroundTruth, Positive, TrueQuery, evaluate
 from dinosearch.evaluation.copies import Pairs
 from dinosearch.evaluation.metrics import micro_average_precision
-from tests.cli.test_contract import ask, run
+from tests.cli.commands import ask, run
 from tests.painting import SIZE, cosine, plain, save
 
 REDS = {f"red{value}": (value, 0, 0) for value in (0, 60, 120, 180, 240)}

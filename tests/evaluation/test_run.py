@@ -11,7 +11,7 @@ import dinosearch
 from dinosearch.errors import InvalidInput
 from dinosearch.evaluation import GroundTruth, Positive, TrueQuery, evaluate
 from dinosearch.geometry import PATCH, Box
-from tests.cli.test_contract import ask, run
+from tests.cli.commands import ask, run
 from tests.painting import BLUE, GREEN, RED, SIZE, plain, planted, save
 
 PART = np.array([[RED, GREEN], [BLUE, (255, 255, 0)]], dtype=np.uint8)

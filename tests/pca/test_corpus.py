@@ -11,7 +11,7 @@ import dinosearch
 from dinosearch.errors import InvalidInput
 from dinosearch.pca import fit_basis
 from dinosearch.pca.corpus import arrays_of, basis_of
-from tests.cli.test_contract import run
+from tests.cli.commands import run
 from tests.painting import BLUE, RED, SIZE, noise, plain, planted, save
 
 SPOT = np.tile(np.array(RED, dtype=np.uint8), (4, 3, 1))

@@ -13,7 +13,7 @@ from dinosearch.errors import InvalidInput
 from dinosearch.geometry import PATCH, View
 from dinosearch.pca import fit_basis, foreground_of, pca_maps
 from dinosearch.pca.drawing import SIDE, draw_maps
-from tests.cli.test_contract import run
+from tests.cli.commands import run
 from tests.painting import BLUE, CELLS, GREEN, RED, SIZE, pixels, plain, planted, save
 
 SUBJECT = np.tile(np.array(RED, dtype=np.uint8), (4, 3, 1))

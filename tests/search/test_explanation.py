@@ -11,7 +11,7 @@ import dinosearch
 from dinosearch.geometry import PATCH
 from dinosearch.search.explanation import SIDE, colours
 from dinosearch.search.sheet import FOUND
-from tests.cli.test_contract import run
+from tests.cli.commands import run
 from tests.painting import BLUE, CELLS, GREEN, RED, SIZE, plain, planted, save
 
 PART = np.array([[RED, GREEN], [BLUE, (255, 255, 0)]], dtype=np.uint8)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +10,7 @@ import pytest
 import dinosearch
 from dinosearch.errors import InvalidInput
 from dinosearch.geometry import Box, Region
+from tests.cli.commands import ask
 from tests.painting import SIZE, cosine, pixels, plain, planted, save
 
 GREY = (128, 128, 128)
@@ -178,19 +175,16 @@ def test_bad_parts_are_refused(index):
 
 def test_the_command_line_takes_several_parts_and_unwanted_ones(index, folder):
     save(folder.parent / "query.png", both((40, 160, 90), (1, 1), (6, 6)))
-    command = [
-        *(str(Path(sys.executable).with_name("dinosearch")), "search"),
-        str(folder.parent / "query.png"),
-        *("--in", index.path, "--json", "-k", "3", "--same-size", "--region", "14,14,42,42"),
-    ]
+    query = folder.parent / "query.png"
 
-    def run(*more: str) -> list[dict[str, Any]]:
-        done = subprocess.run([*command, *more], capture_output=True, text=True, check=True)
-        hits: list[dict[str, Any]] = json.loads(done.stdout)["hits"]
-        return hits
+    def found(*more: str) -> dict[str, Any]:
+        """The first hit."""
+        asked = ("search", query, "--in", index.path, "-k", 3, "--same-size")
+        hits: list[dict[str, Any]] = ask(*asked, "--region", "14,14,42,42", *more)["hits"]
+        return hits[0]
 
-    (first, *_) = run("--region", "84,84,112,112")
+    first = found("--region", "84,84,112,112")
     assert first["path"].endswith("both.png")
     assert first["boxes"] == [[0, 98, 28, 126], [98, 0, 126, 28]]
-    (first, *_) = run("--not", "84,84,112,112")
+    first = found("--not", "84,84,112,112")
     assert first["path"].endswith("first.png")
