@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import getpass
 import sys
-import time
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 import dinosearch
-from dinosearch.cli.output import document, json_option, line, note
+from dinosearch.cli.output import F, document, json_option, line, note
+from dinosearch.cli.progress import StepNotes
 from dinosearch.duplicates.plan import read_plan
 from dinosearch.errors import InvalidInput
 
-PLAIN_EVERY_S = 5.0
 MOVED_UNASKED = ("exact", "pixels", "near", "decided")
 """What a plan moves unless told otherwise: a crop may be there on purpose."""
 
@@ -96,7 +95,7 @@ def _groups(
     trash: str | None,
     as_json: bool,
 ) -> None:
-    told = Told()
+    told = StepNotes()
     only: dict[str, Any] = {} if kinds is None else {"kinds": kinds}
     found = index.duplicates(threshold=threshold, where=where, crops=crops, progress=told, **only)
     written = index.plan_duplicates(found, plan, trash=trash) if plan else None
@@ -172,7 +171,7 @@ def _leaks(
     crops: bool | None,
     as_json: bool,
 ) -> None:
-    found = index.leaks(*sets, threshold=threshold, crops=crops, progress=Told())
+    found = index.leaks(*sets, threshold=threshold, crops=crops, progress=StepNotes())
     if as_json:
         document({"leaks": [asdict(leak) for leak in found]})
     else:
@@ -206,14 +205,23 @@ def _decide(
         line(f"{first} and {second}: {verdict}, remembered as decided by {decision.author}")
 
 
+def _of_plan(command: F) -> F:
+    """Give a command the options that name a plan and the index it is of."""
+    where = click.option(
+        "--in", "folder", type=click.Path(), metavar="DIR", help="The index, if moved."
+    )
+    plan = click.option(
+        "--plan", required=True, type=click.Path(), metavar="FILE", help="The plan."
+    )
+    return where(plan(json_option(command)))
+
+
 @duplicates.command()
-@click.option("--in", "folder", type=click.Path(), metavar="DIR", help="The index, if moved.")
-@click.option("--plan", required=True, type=click.Path(), metavar="FILE", help="The plan.")
-@json_option
+@_of_plan
 def apply(folder: str | None, plan: str, as_json: bool) -> None:
     """Move the files of a plan to its trash folder; exits 3 when some had changed and stayed."""
     with dinosearch.open(folder or read_plan(plan).folder) as index:
-        done = index.apply_plan(plan, progress=Told())
+        done = index.apply_plan(plan, progress=StepNotes())
     if as_json:
         document(asdict(done))
     else:
@@ -226,13 +234,11 @@ def apply(folder: str | None, plan: str, as_json: bool) -> None:
 
 
 @duplicates.command()
-@click.option("--in", "folder", type=click.Path(), metavar="DIR", help="The index, if moved.")
-@click.option("--plan", required=True, type=click.Path(), metavar="FILE", help="The plan.")
-@json_option
+@_of_plan
 def undo(folder: str | None, plan: str, as_json: bool) -> None:
     """Put back what a plan moved; exits 3 when some could not be."""
     with dinosearch.open(folder or read_plan(plan).folder) as index:
-        done = index.undo_plan(plan, progress=Told())
+        done = index.undo_plan(plan, progress=StepNotes())
     if as_json:
         document(asdict(done))
     else:
@@ -242,23 +248,3 @@ def undo(folder: str | None, plan: str, as_json: bool) -> None:
         if done.to_index:
             note(f"{len(done.to_index)} files are no items yet; add them with dinosearch index")
     sys.exit(3 if done.left else 0)
-
-
-class Told:
-    """Says on stderr how far a long search is: now and then, or on one line of a terminal."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        terminal = sys.stderr.isatty()
-        now = time.monotonic()
-        if now - self._last < (0.2 if terminal else PLAIN_EVERY_S):
-            return
-        self._last = now
-        text = f"{step}: {done} of {total}" if total else f"{step} ..."
-        if terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-        else:
-            note(text)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 
 import dinosearch
 from dinosearch.cli.output import document, index_option, json_option, line, note
+from dinosearch.cli.progress import StepNotes
 from dinosearch.errors import InvalidInput, PictureRefused
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def train(
             class_weights=class_weights,
             held_out=_share(held_out),
             seed=seed,
-            progress=_progress(),
+            progress=StepNotes(),
         )
     if as_json:
         document({"name": name, **made.facts})
@@ -150,7 +150,7 @@ def evaluate(
     with dinosearch.open(folder) as index:
         asked = index.probe(name)
         if errors:
-            found = asked.label_errors(labels, where=where, folds=folds or 5, progress=_progress())
+            found = asked.label_errors(labels, where=where, folds=folds or 5, progress=StepNotes())
             if as_json:
                 document({"errors": [asdict(one) for one in found]})
                 return
@@ -161,7 +161,7 @@ def evaluate(
                 )
             note(f"{len(found)} labels look wrong")
             return
-        result = asked.evaluate(labels, where=where, folds=folds, progress=_progress())
+        result = asked.evaluate(labels, where=where, folds=folds, progress=StepNotes())
     if as_json:
         document(result)
     else:
@@ -201,7 +201,7 @@ def predict(
         if images:
             found = _of_files(asked, _files(images, refused), refused)
         else:
-            found = asked.predict_items(where=where, progress=_progress())
+            found = asked.predict_items(where=where, progress=StepNotes())
             written = asked.write_labels(found, min_probability=sure) if write else None
     if as_json:
         content: dict[str, Any] = {"predictions": [asdict(one) for one in found]}
@@ -303,7 +303,7 @@ def _of_files(
 ) -> list[Prediction]:
     """What each file is; those that cannot be read are put into `refused`."""
     found = []
-    told = _progress()
+    told = StepNotes()
     for number, path in enumerate(paths, 1):
         try:
             one = asked.predict(path)
@@ -313,18 +313,6 @@ def _of_files(
         found.append(replace(one, path=os.path.abspath(path)))
         told("predicting", number, len(paths))
     return found
-
-
-def _progress() -> Callable[[str, int, int], None]:
-    """Tells on stderr now and then how far a long work has come."""
-    last = [time.monotonic()]
-
-    def tell(step: str, done: int, total: int) -> None:
-        if time.monotonic() - last[0] > 2:
-            last[0] = time.monotonic()
-            note(f"{step}: {done} of {total}" if total else f"{step} ...")
-
-    return tell
 
 
 def _show(result: dict[str, Any]) -> None:

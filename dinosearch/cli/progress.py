@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dinosearch.indexing import Progress
 
 PLAIN_EVERY_S = 5.0
+NOTE_EVERY_S = 2.0
 
 Told = Callable[[str, int, int], None]
 """Told a step, how much of it is done, and of how much."""
@@ -97,3 +98,15 @@ def told_in_steps(display: ProgressDisplay) -> Told:
     from dinosearch.indexing import Progress
 
     return lambda step, done, total: display(Progress(step, total, done))
+
+
+class StepNotes:
+    """Says on stderr now and then how far a long work has come, where no bar is drawn."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= NOTE_EVERY_S:
+            self._last = time.monotonic()
+            note(f"{step}: {done} of {total}" if total else f"{step} ...")
